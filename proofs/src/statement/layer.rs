@@ -1,0 +1,286 @@
+//! The closed set of maps that have a rule.
+
+use super::decimal::Decimal;
+use super::network::Shape;
+use super::tensor::{Kernel, Matrix, check_finite};
+use crate::error::CheckError;
+
+/// The diagonal `T` of a residual layer `x ↦ x − 2 Aᵀ diag(T)⁻¹ relu(A x + b)`.
+///
+/// `G` is `A Aᵀ` for a dense layer and the self-correlation of the kernel on the infinite lattice for a convolution, where the
+/// sum over `j` also runs over all lattice shifts. A zero row of `A` has `T = 0`; its channel is off (`1/T` is read as 0).
+///
+/// # Source
+///
+/// Araujo et al., *A Unified Algebraic Perspective on Lipschitz Neural Networks*, ICLR 2023, Theorem 3 (`W` there, `Aᵀ` here) and the
+/// authors' published code, in which the two exponentials of the convolution carry the same index.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scale {
+    /// `T_i = Σ_j |G_ij|`: the deployed convolution, in which `e^{−q_i}` and `e^{q_i}` cancel. `q` is kept because it is in the
+    /// file and must lie in the range where the deployed exponentials are finite.
+    RowSum {
+        /// Shape `(inner,)`.
+        q: Vec<f64>,
+    },
+    /// `T_i = Σ_j |G_ij| e^{q_j − q_i}`: the deployed dense layer, and the convolution as the paper intends it.
+    Weighted {
+        /// Shape `(inner,)`.
+        q: Vec<f64>,
+    },
+    /// `T_i = 1 / factor_i` for the factor that a file stores. A factor that is exactly 0 switches its channel off.
+    Stored {
+        /// Shape `(inner,)`, not negative.
+        factor: Vec<f64>,
+    },
+}
+
+/// The largest `|q|` for which the deployed float32 exponentials and their products are finite.
+pub const Q_LIMIT: f64 = 80.0;
+
+impl Scale {
+    /// The vector that the scale carries, `(inner,)`.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::RowSum { q } | Self::Weighted { q } => q,
+            Self::Stored { factor } => factor,
+        }
+    }
+
+    /// Checks length, finiteness and range.
+    fn validate(&self, inner: usize) -> Result<(), CheckError> {
+        let what = match self {
+            Self::RowSum { .. } | Self::Weighted { .. } => "q",
+            Self::Stored { .. } => "factor",
+        };
+        let values = self.values();
+        check_length(what, inner, values)?;
+        for (index, &value) in values.iter().enumerate() {
+            match self {
+                Self::RowSum { .. } | Self::Weighted { .. } if value.abs() > Q_LIMIT => {
+                    return Err(CheckError::OutOfRange {
+                        what,
+                        index,
+                        value,
+                        limit: Q_LIMIT,
+                    });
+                }
+                Self::Stored { .. } if value < 0.0 => {
+                    return Err(CheckError::NotPositive { what, index, value });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One map of a network.
+///
+/// # Shapes
+///
+/// | variant | input | output |
+/// |---|---|---|
+/// | `Normalize` | any, one mean and std a channel | same |
+/// | `PadChannels` | `(C, H, W)` | `(channels, H, W)`, zeros added behind |
+/// | `ResidualConv` | `(C, H, W)` | same |
+/// | `ResidualDense` | `(n,)` | same |
+/// | `AveragePool` | `(C, H, W)` | `(C, H / size, W / size)` |
+/// | `Flatten` | `(C, H, W)` | `(C·H·W,)` |
+/// | `NormalizedHead` | `(n,)` | `(classes,)` |
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// `x ↦ (x − mean) / std`, a channel at a time.
+    Normalize {
+        /// One number a channel.
+        mean: Vec<Decimal>,
+        /// One positive number a channel.
+        std: Vec<Decimal>,
+    },
+    /// Zero channels added behind the image's own.
+    PadChannels {
+        /// Number of channels afterwards.
+        channels: usize,
+    },
+    /// `x ↦ x − 2 Kᵀ(diag(T)⁻¹ relu(K x + b))` with `K` the zero-padded convolution and `Kᵀ` its adjoint (`conv_transpose2d`).
+    ResidualConv {
+        /// `(inner, channels, size, size)`.
+        kernel: Kernel,
+        /// `(inner,)`.
+        bias: Vec<f64>,
+        /// `(inner,)`.
+        scale: Scale,
+    },
+    /// `x ↦ x − 2 Aᵀ diag(T)⁻¹ relu(A x + b)`.
+    ResidualDense {
+        /// `A`, `(inner, n)`.
+        weight: Matrix,
+        /// `(inner,)`.
+        bias: Vec<f64>,
+        /// `(inner,)`.
+        scale: Scale,
+    },
+    /// Sum over disjoint `size × size` windows, divided by `divisor`. The sides of the image must be multiples of `size`.
+    AveragePool {
+        /// Side of the window and stride.
+        size: usize,
+        /// The divisor, not necessarily `size²`.
+        divisor: u32,
+    },
+    /// The image as a vector in the order `(C, H, W)`.
+    Flatten,
+    /// `x ↦ Ŵ x + b` with rows `ŵ = w / max(‖w‖₂, 1e-12)`.
+    NormalizedHead {
+        /// `(classes, n)`, rows as stored.
+        weight: Matrix,
+        /// `(classes,)`.
+        bias: Vec<f64>,
+    },
+}
+
+impl Layer {
+    /// Name of the kind, as certificates and reports write it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Normalize { .. } => "normalize",
+            Self::PadChannels { .. } => "pad-channels",
+            Self::ResidualConv { scale, .. } => match scale {
+                Scale::RowSum { .. } => "sll-conv",
+                Scale::Weighted { .. } => "sll-conv-weighted",
+                Scale::Stored { .. } => "residual-conv",
+            },
+            Self::ResidualDense { scale, .. } => match scale {
+                Scale::RowSum { .. } => "aol-dense",
+                Scale::Weighted { .. } => "sll-dense",
+                Scale::Stored { .. } => "residual-dense",
+            },
+            Self::AveragePool { .. } => "average-pool",
+            Self::Flatten => "flatten",
+            Self::NormalizedHead { .. } => "normalized-head",
+        }
+    }
+
+    /// Checks the layer's own numbers and returns the shape of its output.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`] or [`CheckError::OutOfRange`], naming the field.
+    pub fn output_shape(&self, input: Shape) -> Result<Shape, CheckError> {
+        let image = |what| match input {
+            Shape::Image { channels, height, width } => Ok((channels, height, width)),
+            Shape::Flat(n) => Err(CheckError::Shape {
+                what,
+                expected: vec![0, 0, 0],
+                found: vec![n],
+            }),
+        };
+        let flat = |what, n| match input {
+            Shape::Flat(found) if found == n => Ok(()),
+            other => Err(CheckError::Shape {
+                what,
+                expected: vec![n],
+                found: other.sizes(),
+            }),
+        };
+        match self {
+            Self::Normalize { mean, std } => {
+                let channels = input.channels();
+                for (what, values) in [("mean", mean), ("std", std)] {
+                    if values.len() != channels {
+                        return Err(CheckError::Shape {
+                            what,
+                            expected: vec![channels],
+                            found: vec![values.len()],
+                        });
+                    }
+                }
+                match std.iter().position(|value| !value.is_positive()) {
+                    Some(index) => Err(CheckError::NotPositive {
+                        what: "std",
+                        index,
+                        value: std[index].enclosure().lo(),
+                    }),
+                    None => Ok(input),
+                }
+            }
+            Self::PadChannels { channels } => {
+                let (found, height, width) = image("pad-channels")?;
+                if *channels < found {
+                    return Err(CheckError::Shape {
+                        what: "channels",
+                        expected: vec![found],
+                        found: vec![*channels],
+                    });
+                }
+                Ok(Shape::Image {
+                    channels: *channels,
+                    height,
+                    width,
+                })
+            }
+            Self::ResidualConv { kernel, bias, scale } => {
+                let (channels, ..) = image("kernel")?;
+                if kernel.channels() != channels {
+                    return Err(CheckError::Shape {
+                        what: "kernel",
+                        expected: vec![channels],
+                        found: vec![kernel.channels()],
+                    });
+                }
+                check_length("bias", kernel.inner(), bias)?;
+                scale.validate(kernel.inner())?;
+                Ok(input)
+            }
+            Self::ResidualDense { weight, bias, scale } => {
+                flat("weight", weight.cols())?;
+                check_length("bias", weight.rows(), bias)?;
+                scale.validate(weight.rows())?;
+                Ok(input)
+            }
+            Self::AveragePool { size, divisor } => {
+                let (channels, height, width) = image("average-pool")?;
+                if *size == 0 || height % size != 0 || width % size != 0 {
+                    return Err(CheckError::Shape {
+                        what: "average-pool",
+                        expected: vec![*size, *size],
+                        found: vec![height, width],
+                    });
+                }
+                if *divisor == 0 {
+                    return Err(CheckError::NotPositive {
+                        what: "divisor",
+                        index: 0,
+                        value: 0.0,
+                    });
+                }
+                Ok(Shape::Image {
+                    channels,
+                    height: height / size,
+                    width: width / size,
+                })
+            }
+            Self::Flatten => {
+                image("flatten")?;
+                Ok(Shape::Flat(input.len()))
+            }
+            Self::NormalizedHead { weight, bias } => {
+                flat("head", weight.cols())?;
+                check_length("bias", weight.rows(), bias)?;
+                Ok(Shape::Flat(weight.rows()))
+            }
+        }
+    }
+}
+
+/// Checks that `values` holds `expected` finite numbers.
+fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
+    if values.len() != expected {
+        return Err(CheckError::Shape {
+            what,
+            expected: vec![expected],
+            found: vec![values.len()],
+        });
+    }
+    check_finite(what, &[expected], values)
+}
