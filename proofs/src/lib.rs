@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::float_arithmetic)]
 
+pub mod certificate;
 pub mod error;
 pub mod rounding;
+pub mod rules;
 pub mod statement;
 
 pub use error::CheckError;

@@ -9,6 +9,6 @@ mod network;
 mod tensor;
 
 pub use decimal::Decimal;
-pub use layer::{Layer, Scale};
+pub use layer::{Layer, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
 pub use tensor::{Kernel, Matrix};

@@ -243,7 +243,8 @@ impl Interval {
 /// Encloses `eˣ` for one float.
 fn exp_point(x: f64) -> Interval {
     const DEGREE: i64 = 20;
-    if !(x.abs() <= 700.0) {
+    let in_range = x.abs() <= 700.0;
+    if !in_range {
         return Interval {
             lo: 0.0,
             hi: f64::INFINITY,
@@ -275,7 +276,6 @@ fn exp_point(x: f64) -> Interval {
 }
 
 #[cfg(test)]
-
 mod tests {
     use super::*;
     use num_bigint::BigInt;

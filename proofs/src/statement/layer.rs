@@ -240,7 +240,7 @@ impl Layer {
             }
             Self::AveragePool { size, divisor } => {
                 let (channels, height, width) = image("average-pool")?;
-                if *size == 0 || height % size != 0 || width % size != 0 {
+                if *size == 0 || !height.is_multiple_of(*size) || !width.is_multiple_of(*size) {
                     return Err(CheckError::Shape {
                         what: "average-pool",
                         expected: vec![*size, *size],

@@ -69,7 +69,7 @@ impl Kernel {
     pub fn new(what: &'static str, inner: usize, channels: usize, size: usize, data: Vec<f64>) -> Result<Self, CheckError> {
         let shape = [inner, channels, size, size];
         check_size(what, &shape, data.len())?;
-        if size % 2 == 0 {
+        if size.is_multiple_of(2) {
             let expected = vec![inner, channels, size + 1, size + 1];
             return Err(CheckError::Shape {
                 what,

@@ -1,0 +1,22 @@
+//! What can be proved: one file a rule, each with its statement, source, proof and mutation note.
+//!
+//! | rule | proves | evidence |
+//! |---|---|---|
+//! | [`structural`] | the norm of a map without weights | none |
+//! | [`formula`] | a residual layer whose `T` is its formula is 1-Lipschitz | none |
+//! | [`tolerance`] | a residual layer with a stored `T` is `(1 + 2δ)`-Lipschitz | a proof of `A Aᵀ ⪯ (1 + δ) T` |
+//! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
+//! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
+//! | [`circulant_grid`] | `K Kᵀ ⪯ λ T`, zero-padded convolution | `λ`, a frequency grid |
+//! | [`last_layer`] | norms of the normalised head, whole or by class or pair | `λ` |
+//! | [`compose`] | the bound of the whole map | one certificate a layer |
+//! | [`margin`] | a certified radius | enclosed logits |
+
+pub mod cholesky;
+pub mod circulant_grid;
+pub mod compose;
+pub mod diagonal_dominance;
+pub mod formula;
+pub mod last_layer;
+pub mod structural;
+pub mod tolerance;

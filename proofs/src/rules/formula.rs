@@ -1,0 +1,50 @@
+//! Rule `formula`: a residual layer whose `T` is computed from its own weights is 1-Lipschitz.
+//!
+//! # Statement
+//!
+//! Let `T_i = Σ_j |G_ij| w_j / w_i` with `w > 0`, `G = A Aᵀ` (or the lattice self-correlation of a kernel, the sum then also over shifts). Then
+//! `x ↦ x − 2 Aᵀ diag(T)⁻¹ relu(A x + b)` is 1-Lipschitz in the l2 norm, for every image size and zero padding. Rows that are zero are left out.
+//!
+//! # Proof
+//!
+//! `diag(w)⁻¹ (diag(T) − G) diag(w)` is row diagonally dominant with a non-negative diagonal, and it is similar to a symmetric matrix; so
+//! `G ⪯ diag(T)`. A zero-padded convolution is a compression `P C Pᵀ'` of the one on the lattice and `T` is constant a channel, so the inequality
+//! passes to it. With `v = A(x − y)` and `w` the difference of the two activations, `wᵢ(vᵢ − wᵢ) ≥ 0`; then
+//! `‖h(x) − h(y)‖² = ‖x − y‖² − 4 vᵀT⁻¹w + 4 wᵀT⁻¹ G T⁻¹ w ≤ ‖x − y‖² − 4 wᵀT⁻¹(v − w) ≤ ‖x − y‖²`.
+//! The theorem needs nothing but finite weights and a finite `q`; no number is compared, so no rounding enters.
+//!
+//! # Source
+//!
+//! Araujo et al., ICLR 2023, Theorems 1 and 3 (`W` there is `Aᵀ` here, `q_i` there is `w_i = e^{q_i}` here). The deployed convolution has
+//! `w = 1`, see [`Scale::RowSum`].
+//!
+//! # Mutation note
+//!
+//! Accepting `Scale::Stored` here: `formula::a_stored_factor_is_not_a_formula` went red.
+
+use crate::error::CheckError;
+use crate::statement::{Layer, Scale};
+
+/// Upper bound 1 of the Lipschitz constant of a residual layer with a formula for `T`.
+///
+/// Finite numbers, matching sizes and the range of `q` are checked by [`Layer::output_shape`] before a network can exist.
+///
+/// # Errors
+///
+/// [`CheckError::RuleMismatch`] for every other layer.
+pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
+    match layer {
+        Layer::ResidualConv {
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            ..
+        }
+        | Layer::ResidualDense {
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            ..
+        } => Ok(1.0),
+        _ => Err(CheckError::RuleMismatch {
+            rule: "formula",
+            kind: layer.kind(),
+        }),
+    }
+}
