@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckError;
+use crate::rounding::directed::{min, sqrt_up};
 use crate::rounding::factor::{Factor, dominance_weights};
 use crate::rounding::gram::Gram;
 use crate::rounding::head::HeadRows;
@@ -352,6 +353,17 @@ impl<'a> LayerCertificate<'a> {
     #[must_use]
     pub const fn lipschitz(&self) -> f64 {
         self.lipschitz
+    }
+
+    /// Upper bound of `‖T^{-1/2} A‖₂` for a residual layer: 1 by the theorem, or less where the evidence shows it.
+    pub(crate) fn condition_norm_up(&self) -> f64 {
+        let shown = self.witness.inside().map(|inside| sqrt_up(inside.lambda));
+        match (&self.witness, shown) {
+            (Witness::Formula { .. }, Some(shown)) => min(shown, 1.0),
+            (Witness::Formula { .. }, None) => 1.0,
+            (_, Some(shown)) => shown,
+            (_, None) => f64::INFINITY,
+        }
     }
 
     /// The evidence.

@@ -7,8 +7,10 @@
 
 pub mod certificate;
 pub mod error;
+pub mod format;
 pub mod rounding;
 pub mod rules;
 pub mod statement;
 
 pub use error::CheckError;
+pub use format::{CertificateFile, FormatError};

@@ -1,9 +1,12 @@
 //! The only room of this crate that may round: directed operations, intervals, and the matrix work built on them.
 
 pub mod directed;
+pub(crate) mod error_bound;
 pub mod factor;
+pub mod forward;
 pub mod gram;
 pub mod head;
 pub mod interval;
+pub(crate) mod kernels;
 pub(crate) mod semidefinite;
 pub(crate) mod spectral;

@@ -18,5 +18,6 @@ pub mod compose;
 pub mod diagonal_dominance;
 pub mod formula;
 pub mod last_layer;
+pub mod margin;
 pub mod structural;
 pub mod tolerance;

@@ -73,7 +73,8 @@ pub struct NetworkMap {
 }
 
 impl NetworkMap {
-    /// Builds the map after checking that every layer accepts the output of the one before and that the head stands last.
+    /// Builds the map after checking that every layer accepts the output of the one before that the head stands
+    /// last, and that nothing but the first layer normalises.
     ///
     /// # Errors
     ///
@@ -90,7 +91,8 @@ impl NetworkMap {
         let mut shape = input;
         for (index, layer) in layers.iter().enumerate() {
             let last = index + 1 == layers.len();
-            if matches!(layer, Layer::NormalizedHead { .. }) != last {
+            let misplaced = matches!(layer, Layer::Normalize { .. }) && index > 0;
+            if misplaced || matches!(layer, Layer::NormalizedHead { .. }) != last {
                 return Err(CheckError::Order {
                     index,
                     kind: layer.kind(),

@@ -1,0 +1,361 @@
+//! The certificate file: what it says, how it is read, and when it is refused.
+//!
+//! The grammar and the table of rules are in `proofs/FORMAT.md`. A file is evidence and nothing more: it is read strictly, its digest is
+//! compared, its description of the network is compared with the network, and every claim in it is checked again from the
+//! network's own weights.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::certificate::{LayerClaim, Witness};
+use crate::error::CheckError;
+use crate::rules::compose::NetworkCertificate;
+use crate::statement::{Decimal, Layer, NetworkMap, Output};
+
+/// The schema that this version writes and the only one that it reads.
+pub const SCHEMA: &str = "lipcert/certificate/1";
+
+/// The largest certificate file that is read, in bytes.
+pub const SIZE_MOST: usize = 64 << 20;
+
+/// Why a certificate file was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The file is larger than any certificate.
+    #[error("{bytes} bytes are more than the {most} that a certificate may have")]
+    TooLarge {
+        /// Length of the file.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// Not the JSON of a certificate: syntax, an unknown, missing or repeated field, a number that is none, trailing bytes.
+    #[error("line {line}, column {column}: {cause}")]
+    Json {
+        /// One-based.
+        line: usize,
+        /// One-based.
+        column: usize,
+        /// What the JSON reader says.
+        cause: String,
+    },
+    /// Written for another schema.
+    #[error("schema `{found}` is not `{SCHEMA}`")]
+    Schema {
+        /// What the file says.
+        found: String,
+    },
+    /// The claims or witnesses are not those that were written.
+    #[error("the digest of the claims is `{computed}`, the file says `{stated}`")]
+    Digest {
+        /// In the file.
+        stated: String,
+        /// Of the content.
+        computed: String,
+    },
+    /// The certificate speaks of other model bytes.
+    #[error("the certificate is of a model with sha256 `{certified}`, this one has `{found}`")]
+    Model {
+        /// In the certificate.
+        certified: String,
+        /// Of the model at hand.
+        found: String,
+    },
+    /// The certificate describes another network.
+    #[error("`{what}` of layer {index}: the certificate says `{stated}`, the network has `{found}`")]
+    Layer {
+        /// Zero-based layer.
+        index: usize,
+        /// Which field.
+        what: &'static str,
+        /// In the certificate.
+        stated: String,
+        /// In the network.
+        found: String,
+    },
+    /// A bound in the certificate is not the one that its own claims give.
+    #[error("`{what}`: the certificate says {stated:e}, its claims give {derived:e}")]
+    Bound {
+        /// Which bound.
+        what: &'static str,
+        /// In the certificate.
+        stated: f64,
+        /// From the claims.
+        derived: f64,
+    },
+    /// A claim was not proved.
+    #[error("layer {index}: {cause}")]
+    Claim {
+        /// Zero-based layer.
+        index: usize,
+        /// Why.
+        cause: CheckError,
+    },
+}
+
+/// Who wrote the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// `lipcert`.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// The bytes that the certificate speaks of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelBytes {
+    /// Lower-case hexadecimal sha256 of the whole file.
+    pub sha256: String,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+/// The part of the certified function that is not in the model file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Shape of one sample, `(channels, height, width)` or `(n,)`.
+    pub shape: Vec<usize>,
+    /// Subtracted, one a channel; empty if the network does not normalise.
+    pub mean: Vec<Decimal>,
+    /// Divided by, one a channel; empty if the network does not normalise.
+    pub std: Vec<Decimal>,
+}
+
+/// Whose values the certificate speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Semantics {
+    /// The map over the real numbers that the file's formulas define, weights as stored.
+    Real,
+}
+
+/// The claim about one layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerRecord {
+    /// Zero-based.
+    pub index: usize,
+    /// As the reader of the model names it.
+    pub name: String,
+    /// See [`Layer::kind`].
+    pub kind: String,
+    /// The claimed Lipschitz bound.
+    pub lipschitz: f64,
+    /// The evidence.
+    pub witness: Witness,
+}
+
+/// A certificate as a file holds it. Untrusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFile {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Who wrote it.
+    pub tool: Tool,
+    /// Which model.
+    pub model: ModelBytes,
+    /// Whose values.
+    pub semantics: Semantics,
+    /// The rest of the function.
+    pub input: Input,
+    /// One record a layer, in order.
+    pub layers: Vec<LayerRecord>,
+    /// What [`Self::upper`] speaks of.
+    pub output: Output,
+    /// Bound of the features, the product of the layers before the head.
+    pub features: f64,
+    /// Bound of the output.
+    pub upper: f64,
+    /// sha256 of this object's compact JSON with an empty digest.
+    pub digest: String,
+}
+
+impl CertificateFile {
+    /// Writes down a checked network.
+    ///
+    /// `names` has one entry a layer.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Layer`] if `names` has another length.
+    pub fn record(
+        certificate: &NetworkCertificate<'_>,
+        names: &[String],
+        model: ModelBytes,
+        tool: Tool,
+    ) -> Result<Self, FormatError> {
+        let layers = certificate.layers();
+        if names.len() != layers.len() {
+            return Err(FormatError::Layer {
+                index: names.len(),
+                what: "name",
+                stated: names.len().to_string(),
+                found: layers.len().to_string(),
+            });
+        }
+        let records = layers
+            .iter()
+            .zip(names)
+            .enumerate()
+            .map(|(index, (layer, name))| LayerRecord {
+                index,
+                name: name.clone(),
+                kind: layer.layer().kind().to_owned(),
+                lipschitz: layer.lipschitz(),
+                witness: layer.witness().clone(),
+            });
+        let mut file = Self {
+            schema: SCHEMA.to_owned(),
+            tool,
+            model,
+            semantics: Semantics::Real,
+            input: input_of(certificate.map()),
+            layers: records.collect(),
+            output: certificate.output(),
+            features: certificate.features(),
+            upper: certificate.upper(),
+            digest: String::new(),
+        };
+        file.digest = file.compute_digest();
+        Ok(file)
+    }
+
+    /// Reads a file strictly: schema, fields, digest. What it claims is not checked here.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::TooLarge`], [`FormatError::Json`], [`FormatError::Schema`] or [`FormatError::Digest`].
+    pub fn read(bytes: &[u8]) -> Result<Self, FormatError> {
+        if bytes.len() > SIZE_MOST {
+            return Err(FormatError::TooLarge {
+                bytes: bytes.len(),
+                most: SIZE_MOST,
+            });
+        }
+        let json = |error: serde_json::Error| FormatError::Json {
+            line: error.line(),
+            column: error.column(),
+            cause: error.to_string(),
+        };
+        // The schema first, so that a file of a later version is told apart from a broken one.
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+        }
+        let head: Head = serde_json::from_slice(bytes).map_err(json)?;
+        if head.schema != SCHEMA {
+            return Err(FormatError::Schema {
+                found: head.schema.chars().take(80).collect(),
+            });
+        }
+        let file: Self = serde_json::from_slice(bytes).map_err(json)?;
+        let computed = file.compute_digest();
+        if file.digest == computed {
+            Ok(file)
+        } else {
+            Err(FormatError::Digest {
+                stated: file.digest.chars().take(80).collect(),
+                computed,
+            })
+        }
+    }
+
+    /// The bytes of the file: indented JSON with a final line feed. Floats read back bit for bit.
+    ///
+    /// # Panics
+    ///
+    /// Never: the type has no map with keys other than strings, and its floats are finite.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("plain data");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Compares the file with the network that was read from the model, and gives the claims to check, one a layer.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Model`] for other bytes, [`FormatError::Layer`] for another network.
+    pub fn claims(&self, sha256: &str, map: &NetworkMap, names: &[String]) -> Result<Vec<LayerClaim>, FormatError> {
+        if self.model.sha256 != sha256 {
+            return Err(FormatError::Model {
+                certified: self.model.sha256.chars().take(80).collect(),
+                found: sha256.to_owned(),
+            });
+        }
+        let differs = |index, what, stated: &dyn ToString, found: &dyn ToString| {
+            let (stated, found) = (stated.to_string(), found.to_string());
+            if stated == found {
+                Ok(())
+            } else {
+                Err(FormatError::Layer {
+                    index,
+                    what,
+                    stated,
+                    found,
+                })
+            }
+        };
+        let found = input_of(map);
+        differs(0, "input", &format!("{:?}", self.input), &format!("{found:?}"))?;
+        differs(0, "count", &self.layers.len(), &map.layers().len())?;
+        for (index, ((record, layer), name)) in self.layers.iter().zip(map.layers()).zip(names).enumerate() {
+            differs(index, "index", &record.index, &index)?;
+            differs(index, "kind", &record.kind, &layer.kind())?;
+            differs(index, "name", &record.name, name)?;
+        }
+        let claims = self.layers.iter();
+        Ok(claims
+            .map(|record| LayerClaim {
+                lipschitz: record.lipschitz,
+                witness: record.witness.clone(),
+            })
+            .collect())
+    }
+
+    /// Compares the bounds that the file prints with those of its checked claims, bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Bound`] with the first that differs.
+    pub fn confirm(&self, certificate: &NetworkCertificate<'_>) -> Result<(), FormatError> {
+        for (what, stated, derived) in [
+            ("features", self.features, certificate.features()),
+            ("upper", self.upper, certificate.upper()),
+        ] {
+            if stated.to_bits() != derived.to_bits() {
+                return Err(FormatError::Bound { what, stated, derived });
+            }
+        }
+        Ok(())
+    }
+
+    fn compute_digest(&self) -> String {
+        let blank = Self {
+            digest: String::new(),
+            ..self.clone()
+        };
+        let bytes = serde_json::to_vec(&blank).expect("plain data");
+        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The part of the function that is not in the model file.
+fn input_of(map: &NetworkMap) -> Input {
+    let (mean, std) = match map.layers().first() {
+        Some(Layer::Normalize { mean, std }) => (mean.clone(), std.clone()),
+        _ => (Vec::new(), Vec::new()),
+    };
+    Input {
+        shape: map.input().sizes(),
+        mean,
+        std,
+    }
+}

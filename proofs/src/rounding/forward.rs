@@ -1,0 +1,400 @@
+//! The forward pass in float64 with a proved bound of its error.
+
+use super::directed::{add_up, max, mul_up};
+use super::error_bound::{ErrorBound, HeadBound, input_error_up};
+use super::interval::Interval;
+use super::kernels::conv::ResidualConv;
+use super::kernels::dense::{ResidualDense, Scratch, head};
+use super::kernels::image::Image;
+use super::kernels::norm::norm_up;
+use super::kernels::pool::average_pool;
+use crate::certificate::LayerCertificate;
+use crate::error::CheckError;
+use crate::rules::compose::NetworkCertificate;
+use crate::statement::{Decimal, Layer, Matrix, Shape};
+
+/// Raw inputs of a batch, sample after sample in the order of the input shape.
+#[derive(Clone, Copy, Debug)]
+pub enum Samples<'a> {
+    /// The real numbers `value / divisor`.
+    Bytes {
+        /// One byte an entry.
+        values: &'a [u8],
+        /// 255 for images of 8 bits.
+        divisor: u32,
+    },
+    /// The real numbers that the float64 stand for.
+    Floats(&'a [f64]),
+}
+
+impl Samples<'_> {
+    /// Number of entries of the whole batch.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Bytes { values, .. } => values.len(),
+            Self::Floats(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The logits of one sample with their errors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnclosedLogits {
+    values: Vec<f64>,
+    local: Vec<f64>,
+    feature_error: f64,
+    errors: Vec<f64>,
+}
+
+impl EnclosedLogits {
+    /// The computed logits, `(classes,)`.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Upper bound of `|computed − exact|` for one logit.
+    #[must_use]
+    pub fn error_up(&self, class: usize) -> f64 {
+        self.errors[class]
+    }
+
+    /// Upper bound of `‖computed − exact‖₂` for the features.
+    #[must_use]
+    pub const fn feature_error_up(&self) -> f64 {
+        self.feature_error
+    }
+
+    /// Upper bound of the part of a logit's error that arises in the head.
+    pub(crate) fn local_error_up(&self, class: usize) -> f64 {
+        self.local[class]
+    }
+}
+
+/// One step of the pass.
+enum Step<'a> {
+    /// The image gets its zero channels.
+    Pad(usize),
+    Conv(ResidualConv, ErrorBound),
+    Dense(ResidualDense<'a>, ErrorBound),
+    Pool {
+        size: usize,
+        divisor: u32,
+        bound: ErrorBound,
+    },
+    Flatten,
+}
+
+/// Evaluates a certified network with enclosed errors.
+pub struct Evaluator<'a> {
+    input: Shape,
+    preprocess: Option<(&'a [Decimal], &'a [Decimal])>,
+    steps: Vec<Step<'a>>,
+    shapes: Vec<Shape>,
+    head: Matrix,
+    bias: &'a [f64],
+    head_bound: HeadBound,
+    head_norms: Vec<f64>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Packs the weights and computes the error constants of every layer.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::RuleMismatch`] if a layer has no enclosed evaluation where it stands.
+    pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
+        let map = certificate.map();
+        let (mut preprocess, mut steps, mut shapes) = (None, Vec::new(), Vec::new());
+        for layer in certificate.layers() {
+            if let Layer::Normalize { mean, std } = layer.layer() {
+                preprocess = Some((mean.as_slice(), std.as_slice()));
+            } else if let Some(step) = step(layer)? {
+                steps.push(step);
+                shapes.push(layer.input());
+            }
+        }
+        let rows = certificate.head();
+        let Some(Layer::NormalizedHead { weight, bias }) = map.layers().last() else {
+            return Err(CheckError::Order {
+                index: map.layers().len(),
+                kind: "none",
+            });
+        };
+        let features = weight.cols();
+        Ok(Self {
+            input: map.input(),
+            preprocess,
+            steps,
+            shapes,
+            head: Matrix::new("head", rows.classes(), features, rows.approx().to_vec())?,
+            bias,
+            head_bound: HeadBound::new(rows, bias, features),
+            head_norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+        })
+    }
+
+    /// Number of entries of one sample.
+    #[must_use]
+    pub const fn sample_len(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Evaluates a batch; one result a sample.
+    ///
+    /// An overflow shows as NaN or an infinity in the results, which [`crate::rules::margin`] refuses.
+    ///
+    /// # Errors
+    ///
+    /// - [`CheckError::Shape`] if the batch is not a whole number of samples.
+    /// - [`CheckError::NotFinite`] if a raw value is NaN or infinite.
+    pub fn evaluate(&self, samples: Samples<'_>) -> Result<Vec<EnclosedLogits>, CheckError> {
+        let length = self.sample_len();
+        if !samples.len().is_multiple_of(length) {
+            return Err(CheckError::Shape {
+                what: "samples",
+                expected: vec![length],
+                found: vec![samples.len()],
+            });
+        }
+        let (mut values, first_error) = self.read(samples)?;
+        let count = samples.len() / length;
+        let mut errors = vec![first_error; count];
+
+        // The steps on images, one sample at a time while it is in cache.
+        let images = self
+            .steps
+            .iter()
+            .zip(&self.shapes)
+            .take_while(|(_, shape)| matches!(shape, Shape::Image { .. }))
+            .count();
+        if images > 0 {
+            let mut flat = Vec::new();
+            let mut pass = ImagePass::new(self, images);
+            for (sample, error) in values.chunks_exact(length).zip(&mut errors) {
+                *error = pass.run(sample, *error);
+                flat.extend_from_slice(&pass.sample);
+            }
+            values = flat;
+        }
+        let mut scratch = Scratch::default();
+        for step in &self.steps[images..] {
+            if let Step::Dense(layer, bound) = step {
+                let width = values.len() / count.max(1);
+                let before: Vec<f64> = values.chunks_exact(width.max(1)).map(norm_up).collect();
+                layer.apply(&mut values, &mut scratch);
+                for ((sample, error), norm) in values.chunks_exact(width.max(1)).zip(&mut errors).zip(before) {
+                    *error = bound.carry_up(*error, norm, norm_up(sample));
+                }
+            }
+        }
+        Ok(self.logits(&values, &errors))
+    }
+
+    /// The head.
+    fn logits(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
+        let (classes, width) = (self.head.rows(), self.head.cols());
+        let mut logits = vec![0.0; errors.len() * classes];
+        head(&self.head, self.bias, features, &mut logits);
+        let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
+        samples
+            .map(|((values, features), &feature_error)| {
+                let norm = norm_up(features);
+                let local: Vec<f64> = (0..classes).map(|class| self.head_bound.local_up(class, norm)).collect();
+                let carried = self.head_norms.iter().map(|gain| mul_up(*gain, feature_error));
+                let errors = local.iter().zip(carried).map(|(a, b)| add_up(*a, b)).collect();
+                EnclosedLogits {
+                    values: values.to_vec(),
+                    local,
+                    feature_error,
+                    errors,
+                }
+            })
+            .collect()
+    }
+
+    /// The preprocessed samples rounded to float64, and a bound of the norm of the rounding of one sample.
+    fn read(&self, samples: Samples<'_>) -> Result<(Vec<f64>, f64), CheckError> {
+        let length = self.sample_len();
+        let plane = length / self.input.channels();
+        let transform = |raw: Interval, channel: usize| match self.preprocess {
+            Some((mean, std)) => raw.sub(mean[channel].enclosure()).div(std[channel].enclosure()),
+            None => raw,
+        };
+        let mut largest = 0.0;
+        let mut round = |exact: Interval| {
+            let value = exact.mid();
+            largest = max(largest, exact.distance_up(value));
+            value
+        };
+        let values = match samples {
+            Samples::Bytes { values, divisor } => {
+                if divisor == 0 {
+                    return Err(CheckError::NotPositive {
+                        what: "divisor",
+                        index: 0,
+                        value: 0.0,
+                    });
+                }
+                let divisor = Interval::integer(i64::from(divisor));
+                let table: Vec<f64> = (0..self.input.channels() * 256)
+                    .map(|slot| {
+                        let raw = Interval::integer((slot % 256) as i64).div(divisor);
+                        round(transform(raw, slot / 256))
+                    })
+                    .collect();
+                let channels = values.chunks_exact(plane).enumerate();
+                channels
+                    .flat_map(|(index, bytes)| {
+                        let start = index % self.input.channels() * 256;
+                        let row = &table[start..start + 256];
+                        bytes.iter().map(|byte| row[usize::from(*byte)])
+                    })
+                    .collect()
+            }
+            Samples::Floats(values) => {
+                if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                    return Err(CheckError::NotFinite {
+                        what: "samples",
+                        index: vec![index / length, index % length],
+                    });
+                }
+                let entries = values.iter().enumerate();
+                entries
+                    .map(|(index, value)| round(transform(Interval::point(*value), index % length / plane)))
+                    .collect()
+            }
+        };
+        Ok((values, input_error_up(largest, length)))
+    }
+}
+
+/// The steps on images for one sample after the other; the buffers are kept.
+struct ImagePass<'e, 'a> {
+    evaluator: &'e Evaluator<'a>,
+    steps: usize,
+    sample: Vec<f64>,
+    image: Option<Image>,
+    inner: Image,
+}
+
+impl<'e, 'a> ImagePass<'e, 'a> {
+    fn new(evaluator: &'e Evaluator<'a>, steps: usize) -> Self {
+        Self {
+            evaluator,
+            steps,
+            sample: Vec::new(),
+            image: None,
+            inner: Image::new(1, 1, 1, 0),
+        }
+    }
+
+    /// Leaves the result in `self.sample` and returns the bound of its error.
+    fn run(&mut self, sample: &[f64], error: f64) -> f64 {
+        self.sample.clear();
+        self.sample.extend_from_slice(sample);
+        let mut error = error;
+        // Set while the sample lies in `self.image`, with the norm of its pixels.
+        let mut loaded: Option<f64> = None;
+        for (step, shape) in self.evaluator.steps[..self.steps].iter().zip(&self.evaluator.shapes) {
+            let Shape::Image { height, width, .. } = *shape else {
+                return f64::NAN;
+            };
+            match step {
+                Step::Conv(layer, bound) => {
+                    let image = place(&mut self.image, layer.channels(), height, width, layer.radius());
+                    let before = loaded.unwrap_or_else(|| {
+                        image.load(&self.sample);
+                        norm_up(image.padded())
+                    });
+                    layer.apply(image, &mut self.inner);
+                    let after = norm_up(image.padded());
+                    error = bound.carry_up(error, before, after);
+                    loaded = Some(after);
+                }
+                Step::Pad(channels) => {
+                    self.unload(&mut loaded, shape.len());
+                    self.sample.resize(channels * height * width, 0.0);
+                }
+                Step::Pool { size, divisor, bound } => {
+                    self.unload(&mut loaded, shape.len());
+                    let image = place(&mut self.image, shape.channels(), height, width, 0);
+                    image.load(&self.sample);
+                    let before = norm_up(&self.sample);
+                    self.sample.resize(shape.len() / (size * size), 0.0);
+                    average_pool(image, *size, *divisor, &mut self.sample);
+                    error = bound.carry_up(error, before, norm_up(&self.sample));
+                }
+                Step::Flatten => self.unload(&mut loaded, shape.len()),
+                Step::Dense(..) => return f64::NAN,
+            }
+        }
+        if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
+            self.sample.resize(image.channels() * image.height() * image.width(), 0.0);
+            image.store(&mut self.sample);
+        }
+        error
+    }
+
+    /// Brings the sample back from the image.
+    fn unload(&mut self, loaded: &mut Option<f64>, length: usize) {
+        if let (Some(image), Some(_)) = (&self.image, loaded.take()) {
+            self.sample.resize(length, 0.0);
+            image.store(&mut self.sample);
+        }
+    }
+}
+
+/// The image buffer of a convolution, made anew where the shape changed or the margins are too narrow.
+fn place(slot: &mut Option<Image>, channels: usize, height: usize, width: usize, radius: usize) -> &mut Image {
+    let fits = |image: &Image| {
+        (image.channels(), image.height(), image.width()) == (channels, height, width) && image.radius() >= radius
+    };
+    if !slot.as_ref().is_some_and(fits) {
+        *slot = None;
+    }
+    slot.get_or_insert_with(|| Image::new(channels, height, width, radius))
+}
+
+/// The step of one layer; none for the head.
+fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Option<Step<'a>>, CheckError> {
+    let lipschitz = certificate.lipschitz();
+    let layer = certificate.layer();
+    let mismatch = CheckError::RuleMismatch {
+        rule: "enclosed-evaluation",
+        kind: layer.kind(),
+    };
+    Ok(match layer {
+        Layer::Normalize { .. } => return Err(mismatch),
+        Layer::PadChannels { channels } => Some(Step::Pad(*channels)),
+        Layer::Flatten => Some(Step::Flatten),
+        Layer::AveragePool { size, divisor } => {
+            let bound = ErrorBound::average_pool(lipschitz, *size, certificate.input());
+            Some(Step::Pool {
+                size: *size,
+                divisor: *divisor,
+                bound,
+            })
+        }
+        Layer::ResidualConv { kernel, bias, .. } => {
+            let factor = certificate.factor().ok_or(mismatch)?;
+            let norm = certificate.condition_norm_up();
+            let bound = ErrorBound::residual_conv(lipschitz, norm, kernel, bias, factor, certificate.input());
+            Some(Step::Conv(ResidualConv::new(kernel, bias, factor.approx()), bound))
+        }
+        Layer::ResidualDense { weight, bias, .. } => {
+            let factor = certificate.factor().ok_or(mismatch)?;
+            let norm = certificate.condition_norm_up();
+            let bound = ErrorBound::residual_dense(lipschitz, norm, weight, bias, factor);
+            Some(Step::Dense(ResidualDense::new(weight, bias, factor.approx()), bound))
+        }
+        Layer::NormalizedHead { .. } => None,
+    })
+}

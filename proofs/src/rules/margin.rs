@@ -1,0 +1,173 @@
+//! Rule `margin`: a certified radius from enclosed logits, pairwise over all classes.
+//!
+//! # Statement
+//!
+//! Let the features be `L`-Lipschitz in the raw input, `f_j` the exact logits, `y` a class, `|(f̂_y − f̂_j) − (f_y − f_j)| ≤ η_j`. Then `y` stays the strict top
+//! class on the open ball of radius `min_{j ≠ y} (f̂_y − f̂_j − η_j) / (L ‖ŵ_y − ŵ_j‖)`. A class whose row is the same as that of `y` has
+//! `f_y − f_j = b_y − b_j` everywhere: it imposes nothing if that is positive, and the radius is 0 if it is not. The number that is printed
+//! is one float below, so that the closed ball is covered.
+//!
+//! # Proof
+//!
+//! `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` with `φ` `L`-Lipschitz, so by Cauchy–Schwarz a step of length `r` lowers it by at most `L ‖ŵ_y − ŵ_j‖ r`.
+//! The rule `margin / √2` is not sound for a row-normalised head: two rows can be `2` apart. Fewer than all rivals is not sound either.
+//!
+//! # Source
+//!
+//! Singla, Singla and Feizi, ICLR 2022; with all pairs as in the published SLL evaluation. Ties: its division 0/0 certifies them.
+//!
+//! # Mutation note
+//!
+//! `η` left out: `margin::an_error_larger_than_the_margin_gives_radius_zero` went red. The last class skipped: `margin::every_rival_counts`. Tied
+//! rows skipped without a look at the bias: `margin::a_tie_has_radius_zero`.
+
+use crate::error::CheckError;
+use crate::rounding::directed::{add_up, div_down, max, min, mul_down, mul_up, sub_down, sub_up};
+use crate::rounding::forward::EnclosedLogits;
+use crate::rounding::interval::Interval;
+use crate::rules::compose::NetworkCertificate;
+
+/// A certified l2 radius in units of the raw input; 0 where nothing is certified.
+///
+/// On the closed ball of this radius the class is the strict top class of the exact network.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Radius(f64);
+
+impl Radius {
+    /// The number, rounded down.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        self.0
+    }
+
+    /// Whether the closed ball of radius `epsilon` is covered, for every number that `epsilon` may stand for.
+    #[must_use]
+    pub fn covers(self, epsilon: Interval) -> bool {
+        epsilon.hi() <= self.0 && epsilon.lo() >= 0.0 && self.0 > 0.0
+    }
+}
+
+/// What is known of one sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// The top class of the computed logits; the smallest index among equals.
+    pub predicted: usize,
+    /// Lower bound of `min_j (f_y − f_j)` for the predicted class.
+    pub margin: f64,
+    /// Certified radius of the predicted class.
+    pub radius: Radius,
+    /// Upper bound of what the rule could certify with exact logits: between the two a sample is undecided.
+    pub radius_limit: f64,
+}
+
+impl Judgement {
+    /// Whether the predicted class is proved to be the strict top class of the exact network at the sample itself.
+    #[must_use]
+    pub fn decided(&self) -> bool {
+        self.margin > 0.0
+    }
+}
+
+/// Distances between the rows of a head, a pair at a time; they are the same for all samples.
+#[derive(Clone, Debug)]
+pub struct Margins<'a> {
+    certificate: &'a NetworkCertificate<'a>,
+    bias: &'a [f64],
+    distances: Vec<Interval>,
+    classes: usize,
+}
+
+impl<'a> Margins<'a> {
+    /// Encloses all pairwise distances of the head's rows.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::NoSuchClass`] if the head has no class.
+    pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
+        let rows = certificate.head();
+        let classes = rows.classes();
+        let Some(crate::statement::Layer::NormalizedHead { bias, .. }) = certificate.map().layers().last() else {
+            return Err(CheckError::NoSuchClass { class: 0, classes: 0 });
+        };
+        let mut distances = vec![Interval::ZERO; classes * classes];
+        for a in 0..classes {
+            for b in 0..a {
+                let distance = rows.distance(a, b);
+                distances[a * classes + b] = distance;
+                distances[b * classes + a] = distance;
+            }
+        }
+        Ok(Self {
+            certificate,
+            bias,
+            distances,
+            classes,
+        })
+    }
+
+    /// Judges one sample.
+    ///
+    /// # Errors
+    ///
+    /// - [`CheckError::Shape`] if the logits are not one a class.
+    /// - [`CheckError::NotFinite`] if a logit or its bound is NaN or infinite: the evaluation overflowed, nothing is known.
+    pub fn judge(&self, logits: &EnclosedLogits) -> Result<Judgement, CheckError> {
+        let values = logits.values();
+        if values.len() != self.classes {
+            return Err(CheckError::Shape {
+                what: "logits",
+                expected: vec![self.classes],
+                found: vec![values.len()],
+            });
+        }
+        for (class, value) in values.iter().enumerate() {
+            if !value.is_finite() || !logits.error_up(class).is_finite() {
+                return Err(CheckError::NotFinite {
+                    what: "logits",
+                    index: vec![class],
+                });
+            }
+        }
+        let predicted = (0..self.classes).fold(0, |top, class| if values[class] > values[top] { class } else { top });
+        let (mut margin, mut radius, mut limit) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
+        for rival in (0..self.classes).filter(|rival| *rival != predicted) {
+            let (low, high) = self.difference(logits, predicted, rival);
+            margin = min(margin, low);
+            let distance = self.distances[predicted * self.classes + rival];
+            let reach = self.certificate.features();
+            if self.certificate.head().tied(predicted, rival) {
+                let positive = low > 0.0;
+                if !positive {
+                    (radius, limit) = (0.0, 0.0);
+                }
+                continue;
+            }
+            radius = min(radius, div_down(low, mul_up(reach, distance.hi())));
+            let nearest = mul_down(reach, distance.lo());
+            if nearest > 0.0 {
+                limit = min(limit, Interval::point(max(high, 0.0)).div(Interval::point(nearest)).hi());
+            }
+        }
+        let open = max(radius, 0.0);
+        let closed = if open > 0.0 && margin > 0.0 { open.next_down() } else { 0.0 };
+        Ok(Judgement {
+            predicted,
+            margin,
+            radius: Radius(closed),
+            radius_limit: max(limit, closed),
+        })
+    }
+
+    /// Lower and upper bound of `f_y − f_j`; for tied rows from the biases alone.
+    fn difference(&self, logits: &EnclosedLogits, y: usize, j: usize) -> (f64, f64) {
+        if self.certificate.head().tied(y, j) {
+            let exact = Interval::point(self.bias[y]).sub(Interval::point(self.bias[j]));
+            return (exact.lo(), exact.hi());
+        }
+        let (a, b) = (logits.values()[y], logits.values()[j]);
+        let distance = self.distances[y * self.classes + j].hi();
+        let carried = mul_up(distance, logits.feature_error_up());
+        let error = add_up(carried, add_up(logits.local_error_up(y), logits.local_error_up(j)));
+        (sub_down(sub_down(a, b), error), add_up(sub_up(a, b), error))
+    }
+}
