@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lipcert::results::Epsilon;
+use lipcert_proofs::statement::Output;
+
+mod parse;
 
 /// Formally verifies Lipschitz-bounded neural networks
 #[derive(Debug, Parser)]
@@ -68,7 +71,7 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
     /// Input shape, channels × height × width [default: that of the data or of the file]
-    #[arg(long, value_name = "CxHxW", value_parser = input_shape)]
+    #[arg(long, value_name = "CxHxW", value_parser = parse::input_shape)]
     pub(crate) input: Option<[usize; 3]>,
     /// What is done to the raw input, a part of the certified function: `cifar10`, `mnist`, `none` or `mean=a,b,c;std=d,e,f`
     #[arg(long, value_name = "NAME", default_value = "none")]
@@ -85,35 +88,30 @@ pub(crate) enum Arch {
     Auto,
 }
 
-/// Where to write, and whether over something.
-#[derive(Debug, Args)]
-pub(crate) struct OutputArgs {
-    /// Write to this file as well; never over an existing one without --force
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// Overwrite existing files
-    #[arg(long)]
-    pub(crate) force: bool,
-}
-
 /// Prove a Lipschitz bound of a network
 #[derive(Debug, Args)]
-#[command(after_help = STATUS, after_long_help = "\
+#[command(after_long_help = "\
 Examples:
   lipcert verify model.pth --input 3x32x32 --preprocess cifar10
   lipcert verify model.pth --input 3x32x32 -o certificate.json
-  lipcert verify model.pth --input 3x32x32 --bound pair:3,5 --json
-
-Exit status:
-  0  certified    1  not proved (with --strict: or conditional)    2  bad usage, bad input, fault")]
+  lipcert verify model.pth --input 3x32x32 --output pair:3,5 --json")]
 pub(crate) struct VerifyArgs {
-    /// Model file (.pth, .pt, .safetensors)
+    /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) read: ModelArgs,
     /// How the bound is proved
     #[arg(long, value_enum, default_value_t = Method::Auto)]
     pub(crate) method: Method,
+    /// Bounded output: `all`, `features`, `class:i` or `pair:i,j` (zero-based)
+    #[arg(long, value_name = "OUTPUT", default_value = "all", value_parser = parse::output)]
+    pub(crate) output: Output,
+    /// Write the certificate to this file
+    #[arg(short = 'o', value_name = "CERT.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// How a bound is proved.
@@ -121,6 +119,121 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum Method {
     /// The best one for the architecture
     Auto,
-    /// One rule a layer, and the product of the layers' bounds
+    /// One rule for each layer; the bounds of the layers are multiplied
     Layers,
+}
+
+/// Check a certificate again, from its evidence alone
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert check certificate.json model.pth
+  lipcert check certificate.json model.pth --json")]
+pub(crate) struct CheckArgs {
+    /// Certificate file that `lipcert verify -o` wrote
+    pub(crate) certificate: PathBuf,
+    /// Model file that the certificate speaks of
+    pub(crate) model: PathBuf,
+}
+
+/// Prove how many samples no perturbation can change
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert certify model.pth --data cifar10:DIR --preprocess cifar10
+  lipcert certify digits.pth --data digits --eps 0.1,0.5,1 --samples samples.csv
+  lipcert certify a.pth b.pth --data cifar10:DIR --preprocess cifar10 -o run.json")]
+pub(crate) struct CertifyArgs {
+    /// Model files, or folders of them; of several models the mean is given too
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ModelArgs,
+    /// `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR` or `npz:FILE`
+    #[arg(long)]
+    pub(crate) data: String,
+    /// Which part of the data
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+    /// Only the first N samples
+    #[arg(long, value_name = "N", value_parser = parse::positive)]
+    pub(crate) limit: Option<usize>,
+    /// Only part i of n equal parts, zero-based
+    #[arg(long, value_name = "i/n", value_parser = parse::shard)]
+    pub(crate) shard: Option<Shard>,
+    /// Perturbation sizes in the ℓ2 norm, in units of the raw input
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "36/255,72/255,108/255,1")]
+    pub(crate) eps: Vec<Epsilon>,
+    /// Which function is certified
+    #[arg(long, value_enum, default_value_t = SemanticsArg::Real)]
+    pub(crate) semantics: SemanticsArg,
+    /// How the Lipschitz bound is proved
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Write a row for each sample: index, label, predicted, margin, radius
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Write the run to this file, for `lipcert report`
+    #[arg(short = 'o', value_name = "RUN.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    /// The test samples
+    Test,
+    /// The training samples
+    Train,
+}
+
+/// Part `index` of `count` equal parts, zero-based.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+}
+
+/// Which function is certified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SemanticsArg {
+    /// The map over the real numbers, with the weights as stored
+    Real,
+}
+
+/// Put runs into a document that anyone can read
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert report run.json -o report.html
+  lipcert report a.json b.json -o report.md -o report.json
+  lipcert report run.json")]
+pub(crate) struct ReportArgs {
+    /// Files that `lipcert certify -o` wrote
+    #[arg(required = true, value_name = "RUN.json")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Document to write, `.html`, `.md` or `.json`; may be given several times
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Run the whole job on a network and data that are built in
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert demo
+  lipcert demo -o demo-files")]
+pub(crate) struct DemoArgs {
+    /// Write the certificate, the run and the report into this folder
+    #[arg(short = 'o', value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
 }

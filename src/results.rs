@@ -20,16 +20,31 @@ mod epsilon;
 mod inspected;
 mod lines;
 mod read;
+mod run;
 mod samples;
+mod several;
 mod verified;
 
-pub use certified::{Certified, CertifiedAt, CertifiedModels, CertifySchema, Mean, MeanAt, Run};
+pub use certified::{Certified, CertifiedAt, CertifySchema};
 pub use checked::{CheckSchema, Checked};
 pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
 pub use curve::{CurvePoint, curve};
 pub use epsilon::{Epsilon, EpsilonError};
 pub use inspected::{Finding, InspectSchema, Inspected, InspectedModel, Severity, Tensor};
-pub use lines::{UnprovedText, bound, head_line, radius};
+pub use lines::{bound, head_line, radius};
 pub use read::ReadError;
+pub use run::Run;
 pub use samples::{Sample, samples_csv};
+pub use several::{CertifiedModels, Mean, MeanAt};
 pub use verified::{Verified, VerifySchema};
+
+/// A result as the bytes of a file: one JSON object and a line feed.
+///
+/// # Errors
+///
+/// None for the results of this module; other types may fail to be written as JSON.
+pub fn to_json(result: &impl serde::Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = serde_json::to_vec_pretty(result)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

@@ -8,4 +8,4 @@ mod table;
 
 pub use digits::{Direction, fixed, percent_down, significant};
 pub use shell::command_line;
-pub use table::{Align, Table};
+pub use table::{Align, Table, printable};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
 use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
+use crate::text::printable;
 
 /// The schema of [`Checked`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +53,9 @@ impl fmt::Display for Checked {
         writeln!(
             f,
             "{} for {} · {} · semantics {} · {:.2} s\n",
-            certificate.escape_debug(),
-            self.model.path.escape_debug(),
-            self.model.architecture.escape_debug(),
+            printable(certificate),
+            printable(&self.model.path),
+            printable(&self.model.architecture),
             self.semantics,
             self.seconds
         )?;

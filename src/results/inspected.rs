@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::common::Tool;
-use crate::text::{Align, Table};
+use crate::text::{Align, Table, printable};
 
 /// The schema of [`Inspected`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,16 +104,11 @@ impl fmt::Display for Inspected {
             1 => "1 finding".to_owned(),
             n => format!("{n} findings"),
         };
-        writeln!(
-            f,
-            "{}: {} parameters, {findings}",
-            architecture.escape_debug(),
-            model.parameters
-        )?;
+        writeln!(f, "{}: {} parameters, {findings}", printable(architecture), model.parameters)?;
         writeln!(
             f,
             "{} · {} · {} bytes · sha256 {}\n",
-            model.path.escape_debug(),
+            printable(&model.path),
             model.format,
             model.bytes,
             model.sha256

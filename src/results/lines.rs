@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::common::{LayerResult, Lipschitz, Verdict};
-use crate::text::{Align, Direction, Table, significant};
+use crate::text::{Align, Direction, Table, printable, significant};
 
 /// Significant digits of a bound in text.
 const BOUND_DIGITS: usize = 10;
@@ -12,20 +12,11 @@ const BOUND_DIGITS: usize = 10;
 /// Significant digits of a radius in text.
 const RADIUS_DIGITS: usize = 6;
 
-/// What stands for a number that is not proved.
-pub struct UnprovedText;
-
-impl fmt::Display for UnprovedText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unproved")
-    }
-}
-
 /// An upper bound in text, rounded up; `unproved` if there is none.
 #[must_use]
 pub fn bound(value: Option<f64>) -> String {
     value.map_or_else(
-        || UnprovedText.to_string(),
+        || "unproved".to_owned(),
         |value| significant(value, BOUND_DIGITS, Direction::Up),
     )
 }
@@ -39,7 +30,8 @@ pub fn radius(value: f64) -> String {
 /// The first line of a text: the verdict, how much is assumed, and the number that a reader came for.
 #[must_use]
 pub fn head_line(verdict: Verdict, assumptions: &[String], number: &str) -> String {
-    match assumptions {
+    let assumptions: Vec<String> = assumptions.iter().map(|assumption| printable(assumption)).collect();
+    match assumptions.as_slice() {
         [] => format!("{verdict}: {number}"),
         [only] => format!("{verdict} (assuming {only}): {number}"),
         [first, others @ ..] => format!("{verdict} (assuming {first}, and {} more): {number}", others.len()),
@@ -49,8 +41,12 @@ pub fn head_line(verdict: Verdict, assumptions: &[String], number: &str) -> Stri
 /// The proved bounds in words.
 pub(super) fn lipschitz_words(lipschitz: &Lipschitz) -> String {
     let upper = match lipschitz.upper {
-        Some(_) => format!("Lipschitz bound {} ({})", bound(lipschitz.upper), lipschitz.output),
-        None => format!("no Lipschitz bound is proved ({})", lipschitz.output),
+        Some(_) => format!(
+            "Lipschitz bound {} ({})",
+            bound(lipschitz.upper),
+            printable(&lipschitz.output)
+        ),
+        None => format!("no Lipschitz bound is proved ({})", printable(&lipschitz.output)),
     };
     match lipschitz.features {
         Some(_) if lipschitz.output != "features" => format!("{upper}, {} (features)", bound(lipschitz.features)),
@@ -111,13 +107,19 @@ pub(super) fn write_remarks(f: &mut fmt::Formatter<'_>, layers: &[LayerResult], 
     if !failures.is_empty() {
         writeln!(f, "\nnot proved:")?;
         for (layer, error) in failures {
-            writeln!(f, "  layer {} `{}`: {error}", layer.index, layer.name.escape_debug())?;
+            writeln!(
+                f,
+                "  layer {} `{}`: {}",
+                layer.index,
+                printable(&layer.name),
+                printable(error)
+            )?;
         }
     }
     if !assumptions.is_empty() {
         writeln!(f, "\nassumed, not checked:")?;
         for assumption in assumptions {
-            writeln!(f, "  {assumption}")?;
+            writeln!(f, "  {}", printable(assumption))?;
         }
     }
     Ok(())

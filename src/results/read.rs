@@ -3,9 +3,11 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::certified::{Certified, CertifiedModels, Mean, Run, fraction};
+use super::certified::{Certified, fraction};
 use super::common::Verdict;
 use super::epsilon::{Epsilon, EpsilonError};
+use super::run::Run;
+use super::several::{CertifiedModels, Mean};
 
 /// Why a file is not a run.
 #[derive(Debug, thiserror::Error)]

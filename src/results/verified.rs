@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
 use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
+use crate::text::printable;
 
 /// The schema of [`Verified`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +56,8 @@ impl fmt::Display for Verified {
         writeln!(
             f,
             "{} · {} · {} parameters · semantics {} · method {} · {:.2} s\n",
-            model.path.escape_debug(),
-            model.architecture.escape_debug(),
+            printable(&model.path),
+            printable(&model.architecture),
             model.parameters,
             self.semantics,
             self.method,

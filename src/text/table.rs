@@ -13,7 +13,7 @@ pub enum Align {
 
 /// Rows of text under a heading, two blanks between the columns.
 ///
-/// Control characters in cells are printed escaped, so that a name from a file cannot move the cursor.
+/// Cells are made [`printable`].
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
@@ -25,7 +25,7 @@ impl Table {
     #[must_use]
     pub fn new(columns: &[(&str, Align)]) -> Self {
         Self {
-            columns: columns.iter().map(|(name, align)| ((*name).to_owned(), *align)).collect(),
+            columns: columns.iter().map(|(name, align)| (printable(name), *align)).collect(),
             rows: Vec::new(),
         }
     }
@@ -39,6 +39,18 @@ impl Table {
             .collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
+    }
+
+    /// The headings, with where their columns' texts lie.
+    #[must_use]
+    pub fn columns(&self) -> &[(String, Align)] {
+        &self.columns
+    }
+
+    /// The rows, each as long as the headings.
+    #[must_use]
+    pub fn rows(&self) -> &[Vec<String>] {
+        &self.rows
     }
 }
 
@@ -64,18 +76,19 @@ impl fmt::Display for Table {
     }
 }
 
-/// The text with control characters escaped.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let (escaped, plain) = if c.is_control() {
-                (Some(c.escape_default()), None)
-            } else {
-                (None, Some(c))
-            };
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+/// The text on one line, with control and direction characters escaped, so that a name from a file cannot move the cursor.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || hidden {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
 }
 
 #[cfg(test)]
