@@ -1,1 +1,4 @@
-//! Tests over the whole house.
+//! One test binary over the whole house.
+
+mod arrows;
+mod cli;

@@ -1,0 +1,239 @@
+//! The command line: structs and help texts only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lipcert::results::Epsilon;
+use lipcert_proofs::statement::Output;
+
+mod parse;
+
+/// Formally verifies Lipschitz-bounded neural networks
+#[derive(Debug, Parser)]
+#[command(name = "lipcert", version, propagate_version = true, arg_required_else_help = true, after_help = STATUS)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the exit status says.
+const STATUS: &str = "\
+Exit status:
+  0  the claim is certified, or the job is done
+  1  the tool worked and a claim is not proved (with --strict: or is conditional)
+  2  bad usage, unreadable or malformed input, non-finite weights, or a fault";
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Print exactly one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress, no warnings, no hints
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more about what is done
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Number of threads [default: one for each core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// A conditional verdict is exit status 1
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Inspect(InspectArgs),
+    Verify(VerifyArgs),
+    Check(CheckArgs),
+    Certify(CertifyArgs),
+    Report(ReportArgs),
+    Demo(DemoArgs),
+}
+
+/// Say what is in a model file and what is odd about it
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert inspect model.pth
+  lipcert inspect model.pth --json")]
+pub(crate) struct InspectArgs {
+    /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
+    pub(crate) model: PathBuf,
+}
+
+/// How to read a model file.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Input shape, channels × height × width [default: that of the data or of the file]
+    #[arg(long, value_name = "CxHxW", value_parser = parse::input_shape)]
+    pub(crate) input: Option<[usize; 3]>,
+    /// What is done to the raw input, a part of the certified function: `cifar10`, `mnist`, `none` or `mean=a,b,c;std=d,e,f`
+    #[arg(long, value_name = "NAME", default_value = "none")]
+    pub(crate) preprocess: String,
+    /// Which network the file holds; `auto` finds out from names and shapes
+    #[arg(long, value_enum, default_value_t = Arch::Auto)]
+    pub(crate) arch: Arch,
+}
+
+/// Where the architecture comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Arch {
+    /// Names and shapes of the tensors, or the metadata of our own files
+    Auto,
+}
+
+/// Prove a Lipschitz bound of a network
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert verify model.pth --input 3x32x32 --preprocess cifar10
+  lipcert verify model.pth --input 3x32x32 -o certificate.json
+  lipcert verify model.pth --input 3x32x32 --output pair:3,5 --json")]
+pub(crate) struct VerifyArgs {
+    /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) read: ModelArgs,
+    /// How the bound is proved
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Bounded output: `all`, `features`, `class:i` or `pair:i,j` (zero-based)
+    #[arg(long, value_name = "OUTPUT", default_value = "all", value_parser = parse::output)]
+    pub(crate) output: Output,
+    /// Write the certificate to this file
+    #[arg(short = 'o', value_name = "CERT.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// How a bound is proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// The best one for the architecture
+    Auto,
+    /// One rule for each layer; the bounds of the layers are multiplied
+    Layers,
+}
+
+/// Check a certificate again, from its evidence alone
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert check certificate.json model.pth
+  lipcert check certificate.json model.pth --json")]
+pub(crate) struct CheckArgs {
+    /// Certificate file that `lipcert verify -o` wrote
+    pub(crate) certificate: PathBuf,
+    /// Model file that the certificate speaks of
+    pub(crate) model: PathBuf,
+}
+
+/// Prove how many samples no perturbation can change
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert certify model.pth --data cifar10:DIR --preprocess cifar10
+  lipcert certify digits.pth --data digits --eps 0.1,0.5,1 --samples samples.csv
+  lipcert certify a.pth b.pth --data cifar10:DIR --preprocess cifar10 -o run.json")]
+pub(crate) struct CertifyArgs {
+    /// Model files, or folders of them; of several models the mean is given too
+    #[arg(required = true, value_name = "MODEL")]
+    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ModelArgs,
+    /// `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR` or `npz:FILE`
+    #[arg(long)]
+    pub(crate) data: String,
+    /// Which part of the data
+    #[arg(long, value_enum, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+    /// Only the first N samples
+    #[arg(long, value_name = "N", value_parser = parse::positive)]
+    pub(crate) limit: Option<usize>,
+    /// Only part i of n equal parts, zero-based
+    #[arg(long, value_name = "i/n", value_parser = parse::shard)]
+    pub(crate) shard: Option<Shard>,
+    /// Perturbation sizes in the ℓ2 norm, in units of the raw input
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "36/255,72/255,108/255,1")]
+    pub(crate) eps: Vec<Epsilon>,
+    /// Which function is certified
+    #[arg(long, value_enum, default_value_t = SemanticsArg::Real)]
+    pub(crate) semantics: SemanticsArg,
+    /// How the Lipschitz bound is proved
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Write a row for each sample: index, label, predicted, margin, radius
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Write the run to this file, for `lipcert report`
+    #[arg(short = 'o', value_name = "RUN.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Split {
+    /// The test samples
+    Test,
+    /// The training samples
+    Train,
+}
+
+/// Part `index` of `count` equal parts, zero-based.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+}
+
+/// Which function is certified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SemanticsArg {
+    /// The map over the real numbers, with the weights as stored
+    Real,
+}
+
+/// Put runs into a document that anyone can read
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert report run.json -o report.html
+  lipcert report a.json b.json -o report.md -o report.json
+  lipcert report run.json")]
+pub(crate) struct ReportArgs {
+    /// Files that `lipcert certify -o` wrote
+    #[arg(required = true, value_name = "RUN.json")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Document to write, `.html`, `.md` or `.json`; may be given several times
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Run the whole job on a network and data that are built in
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert demo
+  lipcert demo -o demo-files")]
+pub(crate) struct DemoArgs {
+    /// Write the certificate, the run and the report into this folder
+    #[arg(short = 'o', value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}

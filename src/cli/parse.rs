@@ -1,0 +1,80 @@
+//! From the text of an argument to its value.
+
+use lipcert_proofs::statement::Output;
+
+use super::Shard;
+
+/// Reads `3x32x32`.
+pub(super) fn input_shape(text: &str) -> Result<[usize; 3], String> {
+    let sizes: Result<Vec<usize>, _> = text.split('x').map(|size| size.parse::<u16>().map(usize::from)).collect();
+    match sizes.map(<[usize; 3]>::try_from) {
+        Ok(Ok(shape)) if shape.iter().all(|&size| size > 0) => Ok(shape),
+        _ => Err("expected channels x height x width, e.g. `3x32x32`".to_owned()),
+    }
+}
+
+/// Reads `all`, `features`, `class:i` or `pair:i,j`.
+pub(super) fn output(text: &str) -> Result<Output, String> {
+    let parsed = match text.split_once(':') {
+        None if text == "all" => Some(Output::All),
+        None if text == "features" => Some(Output::Features),
+        Some(("class", class)) => class.parse().ok().map(Output::Class),
+        Some(("pair", pair)) => pair.split_once(',').and_then(|(first, second)| {
+            let (first, second) = (first.parse().ok()?, second.parse().ok()?);
+            (first != second).then_some(Output::Pair(first, second))
+        }),
+        _ => None,
+    };
+    parsed.ok_or_else(|| "expected `all`, `features`, `class:i` or `pair:i,j` with two different classes".to_owned())
+}
+
+/// Reads `i/n` with `i < n`.
+pub(super) fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(index, count)| {
+        let (index, count) = (index.parse().ok()?, count.parse().ok()?);
+        (index < count).then_some(Shard { index, count })
+    });
+    parsed.ok_or_else(|| "expected `i/n` with i from 0 to n - 1, e.g. `0/4`".to_owned())
+}
+
+/// Reads a number above zero.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a whole number above zero".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_and_nonsense() {
+        assert_eq!(input_shape("3x32x32"), Ok([3, 32, 32]));
+        for text in ["", "3", "3x32", "3x32x32x1", "0x1x1", "axbxc", "3x-1x2", "3x70000x1"] {
+            assert!(input_shape(text).is_err(), "{text}");
+        }
+        assert_eq!(shard("1/4"), Ok(Shard { index: 1, count: 4 }));
+        for text in ["4/4", "0/0", "1", "-1/4", "a/b"] {
+            assert!(shard(text).is_err(), "{text}");
+        }
+        assert_eq!(positive("7"), Ok(7));
+        assert!(positive("0").is_err() && positive("-1").is_err());
+        assert_eq!(output("pair:3,5"), Ok(Output::Pair(3, 5)));
+        assert_eq!(output("class:9"), Ok(Output::Class(9)));
+        for text in [
+            "",
+            "any",
+            "class:",
+            "class:-1",
+            "pair:1",
+            "pair:1,1",
+            "pair:1,2,3",
+            "all:1",
+            "features:",
+        ] {
+            assert!(output(text).is_err(), "{text}");
+        }
+    }
+}

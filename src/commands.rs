@@ -1,0 +1,63 @@
+//! The commands, one file each: arguments, then a job, then its result on the terminal, then a status.
+
+mod certify;
+mod check;
+mod demo;
+mod inspect;
+mod report;
+mod verify;
+
+use anyhow::Context;
+use lipcert::jobs;
+use lipcert::text::command_line;
+
+use crate::cli::{Cli, Command, Method, ModelArgs};
+use crate::output::Output;
+use crate::status::Status;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Status> {
+    if let Some(threads) = cli.global.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
+        pool.build_global().context("cannot start the threads")?;
+    }
+    let strict = cli.global.strict;
+    match &cli.command {
+        Command::Inspect(args) => inspect::run(args, output),
+        Command::Verify(args) => verify::run(args, strict, output),
+        Command::Check(args) => check::run(args, strict, output),
+        Command::Certify(args) => certify::run(args, strict, output),
+        Command::Report(args) => report::run(args, output),
+        Command::Demo(args) => demo::run(args, strict, output),
+    }
+}
+
+/// The command as it was typed, for the record.
+fn typed() -> String {
+    let arguments = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned());
+    command_line(std::iter::once("lipcert".to_owned()).chain(arguments))
+}
+
+/// How to read the model.
+fn model_options(args: &ModelArgs) -> jobs::ModelOptions {
+    let ModelArgs {
+        input,
+        preprocess,
+        arch: _,
+    } = args;
+    jobs::ModelOptions {
+        input: *input,
+        preprocess: preprocess.clone(),
+    }
+}
+
+impl From<Method> for jobs::verify::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Auto => Self::Auto,
+            Method::Layers => Self::Layers,
+        }
+    }
+}

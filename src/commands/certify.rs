@@ -1,0 +1,52 @@
+//! `lipcert certify`
+
+use anyhow::bail;
+use lipcert::jobs::certify::{DataChoice, Options, Outcome, Split};
+use lipcert::results::{Run, Semantics, samples_csv};
+use lipcert::{jobs, results};
+
+use crate::cli::{self, CertifyArgs};
+use crate::files::Target;
+use crate::output::Output;
+use crate::status::Status;
+
+/// Certifies models on samples.
+pub(super) fn run(args: &CertifyArgs, strict: bool, output: &Output) -> anyhow::Result<Status> {
+    if args.samples.is_some() && args.samples == args.file {
+        bail!("-o and --samples name the same file");
+    }
+    let reserve = |path: &std::path::PathBuf| Target::reserve(path, args.force);
+    let run_file = args.file.as_ref().map(reserve).transpose()?;
+    let samples_file = args.samples.as_ref().map(reserve).transpose()?;
+    let options = Options {
+        models: args.models.clone(),
+        read: super::model_options(&args.read),
+        data: DataChoice {
+            name: args.data.clone(),
+            split: match args.split {
+                cli::Split::Test => Split::Test,
+                cli::Split::Train => Split::Train,
+            },
+            limit: args.limit,
+            shard: args.shard.map(|shard| (shard.index, shard.count)),
+        },
+        epsilons: args.eps.clone(),
+        semantics: match args.semantics {
+            cli::SemanticsArg::Real => Semantics::Real,
+        },
+        method: args.method.into(),
+        command: super::typed(),
+    };
+    let Outcome { run, samples } = jobs::certify::run(&options, output)?;
+    if let Some(file) = samples_file {
+        if matches!(run, Run::Many(_)) {
+            bail!("--samples is for one model, {} were given", run.models().len());
+        }
+        file.write(samples_csv(&samples).as_bytes())?;
+    }
+    if let Some(file) = run_file {
+        file.write(&results::to_json(&run)?)?;
+    }
+    output.result(&run)?;
+    Ok(Status::of(run.verdict(), strict))
+}

@@ -1,0 +1,41 @@
+//! `lipcert verify`
+
+use lipcert::jobs;
+
+use crate::cli::VerifyArgs;
+use crate::files::Target;
+use crate::output::Output;
+use crate::status::Status;
+
+/// Proves a Lipschitz bound and writes its certificate.
+pub(super) fn run(args: &VerifyArgs, strict: bool, output: &Output) -> anyhow::Result<Status> {
+    let target = args
+        .file
+        .as_deref()
+        .map(|path| Target::reserve(path, args.force))
+        .transpose()?;
+    let options = jobs::verify::Options {
+        model: args.model.clone(),
+        read: super::model_options(&args.read),
+        method: args.method.into(),
+        output: args.output,
+        command: super::typed(),
+    };
+    let jobs::verify::Outcome {
+        mut verified,
+        certificate,
+    } = jobs::verify::run(&options, output)?;
+    if let (Some(target), Some(path)) = (target, &args.file) {
+        match &certificate {
+            Some(bytes) => {
+                target.write(bytes)?;
+                if let Some(file) = &mut verified.certificate {
+                    file.path = Some(path.display().to_string());
+                }
+            }
+            None => output.warning(format_args!("nothing is proved, so `{}` was not written", path.display())),
+        }
+    }
+    output.result(&verified)?;
+    Ok(Status::of(verified.verdict, strict))
+}

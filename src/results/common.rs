@@ -1,0 +1,172 @@
+//! The parts that several results share.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which program made a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// `lipcert`.
+    pub name: String,
+    /// Version of the crate.
+    pub version: String,
+}
+
+impl Tool {
+    /// This program.
+    #[must_use]
+    pub fn current() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What became of a claim, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every rule was checked.
+    Certified,
+    /// Checked, but for the assumptions that the result lists.
+    Conditional,
+    /// The evidence does not prove the claim. The claim may be true.
+    NotCertified,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certified => "certified",
+            Self::Conditional => "conditional",
+            Self::NotCertified => "not certified",
+        })
+    }
+}
+
+/// Which function is certified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Semantics {
+    /// The map over the real numbers that the file's formulas define, with the weights as stored.
+    Real,
+}
+
+impl fmt::Display for Semantics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Real => "real",
+        })
+    }
+}
+
+/// The network that a result speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Path as it was given.
+    pub path: String,
+    /// SHA-256 of all bytes of the file, lower-case hexadecimal.
+    pub sha256: String,
+    /// How the file is written, e.g. `torch-zip`.
+    pub format: String,
+    /// Which network the file holds, e.g. `sll`.
+    pub architecture: String,
+    /// Number of trained parameters.
+    pub parameters: usize,
+    /// Input shape, `[channels, height, width]`.
+    pub input: Vec<usize>,
+    /// What is done to the raw input; part of the certified function.
+    pub preprocess: String,
+}
+
+/// The samples that a count speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Name as it was given, e.g. `digits` or `cifar10:DIR`.
+    pub name: String,
+    /// `train` or `test`.
+    pub split: String,
+    /// SHA-256 of the data, lower-case hexadecimal.
+    pub sha256: String,
+    /// Number of samples that were looked at.
+    pub samples: usize,
+}
+
+/// A file that belongs to a result, by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileHash {
+    /// Path as it was given; absent if the bytes were not written to a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// SHA-256 of the bytes, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Proved Lipschitz bounds in the ℓ2 norm, per unit of the raw input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lipschitz {
+    /// Which output `upper` speaks of: `all`, `features`, `class:i` or `pair:i,j`.
+    pub output: String,
+    /// Upper bound for that output, rounded up; `null` if none is proved.
+    pub upper: Option<f64>,
+    /// Upper bound for the input of the last affine layer, rounded up: what certification uses. Absent if none is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<f64>,
+}
+
+/// What was proved about one layer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerResult {
+    /// Zero-based position in the network.
+    pub index: usize,
+    /// Name in the file.
+    pub name: String,
+    /// Which map it is, e.g. `sll-conv`.
+    pub kind: String,
+    /// Rule that was checked; absent if none proved the layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Upper bound of the layer's Lipschitz constant, rounded up; absent if none is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<f64>,
+    /// How far inside its condition the layer lies, relative to it, rounded down; negative: missed by that much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<f64>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// A proved `λ` with `AAᵀ ⪯ λ T`, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gram_lambda: Option<f64>,
+    /// A proved `δ ≥ 0` with `AAᵀ ⪯ (1 + δ) T` for the `T` that float32 code computes, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub float32_delta: Option<f64>,
+    /// What was taken on trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assumption: Option<String>,
+    /// Why no bound is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_interface() {
+        let json = |verdict| serde_json::to_string(&verdict).unwrap();
+        assert_eq!(json(Verdict::Certified), "\"certified\"");
+        assert_eq!(json(Verdict::Conditional), "\"conditional\"");
+        assert_eq!(json(Verdict::NotCertified), "\"not-certified\"");
+        assert_eq!(serde_json::to_string(&Semantics::Real).unwrap(), "\"real\"");
+        assert!(Verdict::Certified < Verdict::Conditional && Verdict::Conditional < Verdict::NotCertified);
+    }
+}

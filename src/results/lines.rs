@@ -1,0 +1,136 @@
+//! The lines that every text face shares.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::common::{LayerResult, Lipschitz, Verdict};
+use crate::text::{Align, Direction, Table, printable, significant};
+
+/// Significant digits of a bound in text.
+const BOUND_DIGITS: usize = 10;
+
+/// Significant digits of a radius in text.
+const RADIUS_DIGITS: usize = 6;
+
+/// An upper bound in text, rounded up; `unproved` if there is none.
+#[must_use]
+pub fn bound(value: Option<f64>) -> String {
+    value.map_or_else(
+        || "unproved".to_owned(),
+        |value| significant(value, BOUND_DIGITS, Direction::Up),
+    )
+}
+
+/// A radius in text, rounded down.
+#[must_use]
+pub fn radius(value: f64) -> String {
+    significant(value, RADIUS_DIGITS, Direction::Down)
+}
+
+/// The first line of a text: the verdict, how much is assumed, and the number that a reader came for.
+#[must_use]
+pub fn head_line(verdict: Verdict, assumptions: &[String], number: &str) -> String {
+    let assumptions: Vec<String> = assumptions.iter().map(|assumption| printable(assumption)).collect();
+    match assumptions.as_slice() {
+        [] => format!("{verdict}: {number}"),
+        [only] => format!("{verdict} (assuming {only}): {number}"),
+        [first, others @ ..] => format!("{verdict} (assuming {first}, and {} more): {number}", others.len()),
+    }
+}
+
+/// The proved bounds in words.
+pub(super) fn lipschitz_words(lipschitz: &Lipschitz) -> String {
+    let upper = match lipschitz.upper {
+        Some(_) => format!(
+            "Lipschitz bound {} ({})",
+            bound(lipschitz.upper),
+            printable(&lipschitz.output)
+        ),
+        None => format!("no Lipschitz bound is proved ({})", printable(&lipschitz.output)),
+    };
+    match lipschitz.features {
+        Some(_) if lipschitz.output != "features" => format!("{upper}, {} (features)", bound(lipschitz.features)),
+        _ => upper,
+    }
+}
+
+/// The layers as a table, worst first: unproved ones, then by falling bound.
+pub(super) fn layer_table(layers: &[LayerResult]) -> Table {
+    let optional = |value: Option<f64>, direction| value.map_or_else(String::new, |value| significant(value, 4, direction));
+    let mut rows: Vec<&LayerResult> = layers.iter().collect();
+    rows.sort_by(|a, b| worse_first(a.bound, b.bound));
+    let mut columns = vec![
+        ("layer", Align::Right),
+        ("name", Align::Left),
+        ("kind", Align::Left),
+        ("bound", Align::Right),
+        ("slack", Align::Right),
+        ("seconds", Align::Right),
+        ("rule", Align::Left),
+    ];
+    let with_lambda = layers.iter().any(|layer| layer.gram_lambda.is_some());
+    let with_delta = layers.iter().any(|layer| layer.float32_delta.is_some());
+    if with_lambda {
+        columns.push(("gram λ", Align::Right));
+    }
+    if with_delta {
+        columns.push(("float32 δ", Align::Right));
+    }
+    let mut table = Table::new(&columns);
+    for layer in rows {
+        let mut cells = vec![
+            layer.index.to_string(),
+            layer.name.clone(),
+            layer.kind.clone(),
+            bound(layer.bound),
+            optional(layer.slack, Direction::Down),
+            format!("{:.2}", layer.seconds),
+            layer.rule.clone().unwrap_or_default(),
+        ];
+        if with_lambda {
+            cells.push(optional(layer.gram_lambda, Direction::Up));
+        }
+        if with_delta {
+            cells.push(optional(layer.float32_delta, Direction::Up));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+/// What went wrong and what was assumed, a line each, under their headings.
+pub(super) fn write_remarks(f: &mut fmt::Formatter<'_>, layers: &[LayerResult], assumptions: &[String]) -> fmt::Result {
+    let failures: Vec<_> = layers
+        .iter()
+        .filter_map(|layer| Some((layer, layer.error.as_ref()?)))
+        .collect();
+    if !failures.is_empty() {
+        writeln!(f, "\nnot proved:")?;
+        for (layer, error) in failures {
+            writeln!(
+                f,
+                "  layer {} `{}`: {}",
+                layer.index,
+                printable(&layer.name),
+                printable(error)
+            )?;
+        }
+    }
+    if !assumptions.is_empty() {
+        writeln!(f, "\nassumed, not checked:")?;
+        for assumption in assumptions {
+            writeln!(f, "  {}", printable(assumption))?;
+        }
+    }
+    Ok(())
+}
+
+/// Unproved before proved, then larger before smaller.
+fn worse_first(a: Option<f64>, b: Option<f64>) -> Ordering {
+    match (a, b) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (Some(a), Some(b)) => b.total_cmp(&a),
+    }
+}

@@ -1,0 +1,69 @@
+//! What `lipcert verify` answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
+use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
+use crate::text::printable;
+
+/// The schema of [`Verified`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerifySchema {
+    /// First version.
+    #[default]
+    #[serde(rename = "lipcert/verify/1")]
+    V1,
+}
+
+/// A proved Lipschitz bound of a network, with what was proved about each layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verified {
+    /// `lipcert/verify/1`.
+    pub schema: VerifySchema,
+    /// The program that wrote this.
+    pub tool: Tool,
+    /// Whether `lipschitz.upper` is proved.
+    pub verdict: Verdict,
+    /// What was taken on trust; empty if `certified`.
+    pub assumptions: Vec<String>,
+    /// Which function is meant.
+    pub semantics: Semantics,
+    /// The command, as a shell reads it.
+    pub command: String,
+    /// The network.
+    pub model: Model,
+    /// The method that was used: never `auto`.
+    pub method: String,
+    /// The bounds.
+    pub lipschitz: Lipschitz,
+    /// Every layer, in the order of the network.
+    pub layers: Vec<LayerResult>,
+    /// The certificate; absent if no bound is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<FileHash>,
+    /// Wall-clock seconds of the whole command.
+    pub seconds: f64,
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = lipschitz_words(&self.lipschitz);
+        writeln!(f, "{}", head_line(self.verdict, &self.assumptions, &number))?;
+        let model = &self.model;
+        writeln!(
+            f,
+            "{} · {} · {} parameters · semantics {} · method {} · {:.2} s\n",
+            printable(&model.path),
+            printable(&model.architecture),
+            model.parameters,
+            self.semantics,
+            self.method,
+            self.seconds
+        )?;
+        write!(f, "{}", layer_table(&self.layers))?;
+        write_remarks(f, &self.layers, &self.assumptions)
+    }
+}
