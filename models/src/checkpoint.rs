@@ -1,0 +1,275 @@
+//! Files of named tensors: bytes in, names, shapes and float64 numbers out.
+//!
+//! The format is found from the bytes. Opening reads the description of the tensors and hashes the file; [`Checkpoint::read`] then
+//! reads one tensor at a time, so that a file of gigabytes (most of it an optimizer's state) needs the memory of its largest tensor.
+//!
+//! | format | file | what is refused beside damage |
+//! |---|---|---|
+//! | torch zip | [`torch_zip`](self) | names that are not on a list of ten, other byte orders |
+//! | torch legacy | the same values, another container | the same |
+//! | safetensors | names that stand twice, gaps, bytes behind the end | element types below one byte |
+//! | npz | arrays of numbers | Python objects, other byte orders |
+//!
+//! What the names mean is the business of [`crate::architecture`].
+
+mod archive;
+mod blob;
+mod dtype;
+mod error;
+mod format;
+mod npz;
+mod pickle;
+mod safetensors;
+mod state_dict;
+mod torch_legacy;
+mod torch_zip;
+mod view;
+mod write;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use archive::ArchiveError;
+pub use dtype::Dtype;
+pub use error::{FileError, FileKind};
+pub use format::Format;
+pub use npz::NpyError;
+pub use pickle::PickleError;
+pub use safetensors::SafetensorsError;
+pub use state_dict::StateDictError;
+pub use torch_legacy::LegacyError;
+pub use view::TensorError;
+pub use write::{PlainTensor, WriteError, write_safetensors};
+
+use crate::error::ModelError;
+use archive::ArchiveError as Archive;
+use blob::Blob;
+pub(crate) use error::shown;
+use format::Family;
+pub(crate) use view::position;
+use view::View;
+
+/// Name, element type and shape of a stored tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TensorInfo {
+    /// As in the file, without the key of a wrapping dictionary.
+    pub name: String,
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Sizes; none for a scalar.
+    pub shape: Vec<usize>,
+}
+
+impl TensorInfo {
+    /// Number of elements.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Where the numbers of a tensor lie.
+#[derive(Clone, Debug)]
+struct Place {
+    blob: Blob,
+    /// First byte of the view's block in the blob.
+    start: u64,
+    view: View,
+}
+
+/// What a reader of one format finds.
+#[derive(Debug, Default)]
+struct Contents {
+    tensors: Vec<(TensorInfo, Place)>,
+    metadata: BTreeMap<String, String>,
+    extras: Vec<String>,
+}
+
+/// An open checkpoint file.
+///
+/// The hash is that of the bytes at the time of opening; the numbers are read from the same open file afterwards.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    format: Format,
+    sha256: String,
+    bytes: u64,
+    tensors: Vec<TensorInfo>,
+    places: Vec<Place>,
+    index: BTreeMap<String, usize>,
+    metadata: BTreeMap<String, String>,
+    extras: Vec<String>,
+    file: Mutex<File>,
+}
+
+impl Checkpoint {
+    /// Opens a file of any of the formats, hashes it, and reads the description of its tensors.
+    ///
+    /// Memory is bounded by the limits of the readers (16 MiB of pickle or header), whatever the file says.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`], with the reason.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        Self::open_file(path).map_err(|cause| ModelError::File {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+
+    fn open_file(path: &Path) -> Result<Self, FileError> {
+        // before opening, which would wait on a pipe
+        if !fs::metadata(path)?.is_file() {
+            return Err(FileError::NotAFile);
+        }
+        let mut file = File::open(path)?;
+        let mut head = Vec::new();
+        (&mut file).take(300).read_to_end(&mut head)?;
+        if head.is_empty() {
+            return Err(FileError::Empty);
+        }
+        let length = file.metadata()?.len();
+        let (format, contents) = match format::sniff(&head) {
+            Family::Zip => {
+                let entries = archive::entries(&mut file, length)?;
+                if entries.iter().any(|(name, _)| torch_zip::is_pickle(name)) {
+                    (Format::TorchZip, torch_zip::read(&mut file, length, &entries)?)
+                } else if entries.iter().any(|(name, _)| name.ends_with(".npy")) {
+                    (Format::Npz, npz::read(&mut file, length, entries)?)
+                } else {
+                    return Err(Archive::Foreign.into());
+                }
+            }
+            Family::Pickle => (Format::TorchLegacy, torch_legacy::read(&mut file, length)?),
+            Family::Safetensors => (Format::Safetensors, safetensors::read(&mut file, length)?),
+            Family::Other(looks_like) => return Err(FileError::UnknownFormat { looks_like }),
+        };
+        state_dict::check_names(contents.tensors.iter().map(|(info, _)| info.name.as_str()))?;
+        let (sha256, bytes) = hash(&mut file)?;
+        let (tensors, places): (Vec<TensorInfo>, Vec<Place>) = contents.tensors.into_iter().unzip();
+        let index = tensors.iter().enumerate().map(|(i, info)| (info.name.clone(), i)).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            sha256,
+            bytes,
+            tensors,
+            places,
+            index,
+            metadata: contents.metadata,
+            extras: contents.extras,
+            file: Mutex::new(file),
+        })
+    }
+
+    /// The path that was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The format that was found.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// SHA-256 of all bytes of the file, 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Bytes of the file.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The tensors of the model in the order of the file; those of an optimizer are not among them.
+    #[must_use]
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The free text entries of a safetensors file (`__metadata__`); empty for other formats.
+    #[must_use]
+    pub const fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The keys beside the state dict of a wrapped torch checkpoint, such as `optimizer_state_dict`.
+    #[must_use]
+    pub fn extras(&self) -> &[String] {
+        &self.extras
+    }
+
+    /// The name, type and shape of one tensor.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.index.get(name).map(|index| &self.tensors[*index])
+    }
+
+    /// All elements of one tensor in row-major order, widened exactly to float64. NaN and infinities pass.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`] with [`TensorError::Missing`], [`TensorError::NotFloat`], a damaged archive, or an error of the system.
+    pub fn read(&self, name: &str) -> Result<Vec<f64>, ModelError> {
+        self.read_tensor(name).map_err(|cause| ModelError::File {
+            path: self.path.clone(),
+            cause,
+        })
+    }
+
+    fn read_tensor(&self, name: &str) -> Result<Vec<f64>, FileError> {
+        let refuse = |cause| FileError::Tensor {
+            tensor: shown(name.as_bytes()),
+            cause,
+        };
+        let index = *self.index.get(name).ok_or_else(|| refuse(TensorError::Missing))?;
+        let (Place { blob, start, view }, dtype) = (&self.places[index], self.tensors[index].dtype);
+        if !dtype.is_float() {
+            return Err(refuse(TensorError::NotFloat { dtype }));
+        }
+        let span = view.span();
+        let size = dtype.size() as u64;
+        let range = start + span.start as u64 * size..start + span.end as u64 * size;
+        // no more than the blob holds, which was compared with the file when it was opened
+        let mut values = Vec::with_capacity(span.len());
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        blob.read(&shown(name.as_bytes()), &mut file, range, |bytes| dtype.widen(bytes, &mut values))?;
+        Ok(view.gather(values))
+    }
+}
+
+/// The bytes of a whole small block.
+fn whole(blob: &Blob, name: &str, file: &mut File) -> Result<Vec<u8>, FileError> {
+    let mut data = Vec::new();
+    blob.read(&shown(name.as_bytes()), file, 0..blob.size, |bytes| data.extend_from_slice(bytes))?;
+    Ok(data)
+}
+
+/// SHA-256 and length of all bytes of the file.
+fn hash(file: &mut File) -> Result<(String, u64), FileError> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0u8; 1 << 18];
+    let mut bytes = 0;
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        hasher.update(&buffer[..length]);
+        bytes += length as u64;
+    }
+    let digest = hasher.finalize();
+    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
+}

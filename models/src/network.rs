@@ -1,0 +1,194 @@
+//! A checkpoint and an architecture as one map over the reals.
+
+use lipcert_proofs::CheckError;
+use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
+
+use crate::architecture::{Architecture, ArchitectureError, Plan, PlannedLayer, ScaleKind};
+use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
+use crate::error::ModelError;
+use crate::preprocess::Preprocess;
+
+/// The largest channel number or side of an image that is accepted.
+const MAX_SIDE: usize = 1 << 20;
+
+/// What the caller knows beyond the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadOptions {
+    /// Channels, height and width of one raw input. Without it the file's declaration counts; without that the side follows from
+    /// the number of features (see [`Architecture::input_shape`]) and the channels from the number of means of the preprocessing.
+    pub input: Option<[usize; 3]>,
+    /// The preprocessing. Anything but [`Preprocess::File`] wins over what the file declares.
+    pub preprocess: Preprocess,
+}
+
+/// A network that was read from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Name of the architecture: `sll`, `sll-weighted`, or what the file declares.
+    pub architecture: String,
+    /// One name a layer of `map`; `normalize` for the preprocessing, else the prefix of the layer's tensors in the file.
+    pub names: Vec<String>,
+    /// The map, weights widened exactly.
+    pub map: NetworkMap,
+    /// Number of parameters in the file that belong to the network, `q` included.
+    pub parameters: usize,
+}
+
+impl Network {
+    /// Reads all layers of the file, one tensor at a time.
+    ///
+    /// # Errors
+    ///
+    /// - [`ModelError::Architecture`] if the tensors are not those of a known architecture or the input shape cannot be told.
+    /// - [`ModelError::File`] with [`TensorError::NotFinite`] (tensor, position, value) if a weight is NaN or infinite, and if the
+    ///   file cannot be read.
+    /// - [`ModelError::Layer`] if a layer does not fit the one before, or a number is out of range (`|q| > 80`).
+    pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, ModelError> {
+        let architecture = Architecture::detect(checkpoint)?;
+        let refuse = |cause| ModelError::Architecture {
+            path: checkpoint.path().to_owned(),
+            cause,
+        };
+        let preprocess = effective_preprocess(&architecture, options);
+        let input = match options.input {
+            Some(input) => input,
+            None => architecture.input_shape(preprocess.channels()).map_err(refuse)?,
+        };
+        for size in input {
+            if size > MAX_SIDE {
+                let (what, most) = ("input size", MAX_SIDE);
+                return Err(refuse(ArchitectureError::TooLarge { what, size, most }));
+            }
+        }
+        let [channels, height, width] = input;
+        let shape = Shape::Image { channels, height, width };
+        let mut builder = Builder {
+            checkpoint,
+            shape,
+            names: Vec::new(),
+            layers: Vec::new(),
+        };
+        if let Some((mean, std)) = preprocess.normalization() {
+            builder.push("normalize", Layer::Normalize { mean, std })?;
+        }
+        for layer in &architecture.layers {
+            builder.push(&layer.name, builder.layer(layer)?)?;
+        }
+        let Builder { names, layers, .. } = builder;
+        let last = names.len().saturating_sub(1);
+        let map = NetworkMap::new(shape, layers).map_err(|cause| {
+            // the shapes have been walked, so this is about the place of the head
+            let index = match cause {
+                CheckError::Order { index, .. } => index,
+                _ => last,
+            };
+            ModelError::Layer {
+                path: checkpoint.path().to_owned(),
+                index,
+                layer: names.get(index).cloned().unwrap_or_default(),
+                cause,
+            }
+        })?;
+        Ok(Self {
+            parameters: architecture.parameters(),
+            architecture: architecture.name,
+            names,
+            map,
+        })
+    }
+}
+
+/// The preprocessing that counts: the caller's, else the file's, else none.
+pub(crate) fn effective_preprocess(architecture: &Architecture, options: &LoadOptions) -> Preprocess {
+    match &options.preprocess {
+        Preprocess::File => architecture.preprocess.clone().unwrap_or(Preprocess::None),
+        explicit => explicit.clone(),
+    }
+}
+
+/// The layers so far.
+struct Builder<'c> {
+    checkpoint: &'c Checkpoint,
+    shape: Shape,
+    names: Vec<String>,
+    layers: Vec<Layer>,
+}
+
+impl Builder<'_> {
+    /// Adds a layer that must accept the shape so far.
+    fn push(&mut self, name: &str, layer: Layer) -> Result<(), ModelError> {
+        self.shape = layer.output_shape(self.shape).map_err(|cause| self.refuse(name, cause))?;
+        self.names.push(name.to_owned());
+        self.layers.push(layer);
+        Ok(())
+    }
+
+    fn refuse(&self, name: &str, cause: CheckError) -> ModelError {
+        ModelError::Layer {
+            path: self.checkpoint.path().to_owned(),
+            index: self.layers.len(),
+            layer: name.to_owned(),
+            cause,
+        }
+    }
+
+    /// Reads one tensor, finite numbers only.
+    fn read(&self, layer: &str, field: &str) -> Result<Vec<f64>, ModelError> {
+        let tensor = format!("{layer}.{field}");
+        let values = self.checkpoint.read(&tensor)?;
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(flat) => {
+                let shape = self.checkpoint.tensor(&tensor).map_or(&[] as &[usize], |info| &info.shape);
+                Err(ModelError::File {
+                    path: self.checkpoint.path().to_owned(),
+                    cause: FileError::Tensor {
+                        tensor,
+                        cause: TensorError::NotFinite {
+                            index: position(shape, flat),
+                            value: values[flat],
+                        },
+                    },
+                })
+            }
+        }
+    }
+
+    fn scale(&self, layer: &str, kind: ScaleKind) -> Result<Scale, ModelError> {
+        let values = self.read(layer, kind.tensor())?;
+        Ok(match kind {
+            ScaleKind::RowSum => Scale::RowSum { q: values },
+            ScaleKind::Weighted => Scale::Weighted { q: values },
+            ScaleKind::Stored => Scale::Stored { factor: values },
+        })
+    }
+
+    fn layer(&self, layer: &PlannedLayer) -> Result<Layer, ModelError> {
+        let name = layer.name.as_str();
+        let refuse = |cause| self.refuse(name, cause);
+        Ok(match layer.plan {
+            Plan::PadChannels { channels } => Layer::PadChannels { channels },
+            Plan::AveragePool { size, divisor } => Layer::AveragePool { size, divisor },
+            Plan::Flatten => Layer::Flatten,
+            Plan::Conv {
+                scale,
+                inner,
+                channels,
+                size,
+            } => Layer::ResidualConv {
+                kernel: Kernel::new("kernel", inner, channels, size, self.read(name, "kernel")?).map_err(refuse)?,
+                bias: self.read(name, "bias")?,
+                scale: self.scale(name, scale)?,
+            },
+            Plan::Dense { scale, inner, features } => Layer::ResidualDense {
+                weight: Matrix::new("weight", inner, features, self.read(name, "weight")?).map_err(refuse)?,
+                bias: self.read(name, "bias")?,
+                scale: self.scale(name, scale)?,
+            },
+            Plan::Head { classes, features } => Layer::NormalizedHead {
+                weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
+                bias: self.read(name, "bias")?,
+            },
+        })
+    }
+}
