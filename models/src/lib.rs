@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Networks, checkpoints and data sets.
+
+pub mod data;
+pub mod forward;
