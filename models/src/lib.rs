@@ -7,7 +7,9 @@
 
 pub mod architecture;
 pub mod checkpoint;
+pub mod data;
 pub mod error;
+pub mod forward;
 pub mod network;
 pub mod preprocess;
 
