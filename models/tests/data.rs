@@ -23,10 +23,8 @@ fn open(kind: &str, path: &Path) -> Result<Dataset, DataError> {
 
 /// The folder of outside data, or `None` with a line that says so.
 fn outside(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("LIPCERT_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("LIPCERT_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let path = root.join("data").join(name);
     if path.exists() {
         return Some(path);
@@ -62,7 +60,10 @@ fn refused_mnist(images: &[u8], labels: &[u8]) -> DataError {
 #[test]
 fn digits_are_embedded() {
     let test = Dataset::open("digits", &DataOptions::default()).unwrap();
-    assert_eq!((test.len(), test.total(), test.shape(), test.classes()), (360, 360, [1, 8, 8], 10));
+    assert_eq!(
+        (test.len(), test.total(), test.shape(), test.classes()),
+        (360, 360, [1, 8, 8], 10)
+    );
     assert_eq!((test.name(), test.split()), ("digits", Split::Test));
     assert_eq!(test.indices(), (1437..1797).collect::<Vec<_>>());
     let train = Dataset::open("digits", &TRAIN).unwrap();
@@ -124,10 +125,7 @@ fn nothing_is_not_a_data_set() {
 #[test]
 fn names_and_parts_are_checked() {
     for spec in ["", "digit", "mnist", "mnist:", "imagenet:x", "digits:x"] {
-        assert!(matches!(
-            Dataset::open(spec, &TRAIN),
-            Err(DataError::UnknownSet { .. })
-        ));
+        assert!(matches!(Dataset::open(spec, &TRAIN), Err(DataError::UnknownSet { .. })));
     }
     for text in ["", "1", "1/", "/2", "-1/2", "1/2/3", "a/b", "0x1/2", "+0/1"] {
         assert!(matches!(text.parse::<Shard>(), Err(DataError::NotAShard { .. })), "{text}");
@@ -145,7 +143,17 @@ fn samples_in_memory_are_checked() {
     let pixels = || Pixels::Floats(vec![0.5; 4]);
     assert!(Dataset::from_samples("two", [1, 1, 2], 2, pixels(), vec![0, 1]).is_ok());
     let error = Dataset::from_samples("two", [1, 1, 3], 2, pixels(), vec![0, 1]).unwrap_err();
-    assert!(matches!(error, DataError::Count { expected: 6, found: 4, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Count {
+                expected: 6,
+                found: 4,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = Dataset::from_samples("two", [1, 1, 2], 2, pixels(), vec![0, 2]).unwrap_err();
     assert_eq!(error.to_string(), "`two`: label 2 of record 1 is not one of 2 classes");
     let huge = [usize::MAX; 3];
@@ -159,7 +167,10 @@ fn idx_files_compressed_or_not() {
     let images = idx(0x803, &[2, 2, 3], &[0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255]);
     let labels = idx(0x801, &[2], &[7, 9]);
     let raw = open("mnist", mnist(&images, &labels).path()).unwrap();
-    assert_eq!((raw.shape(), raw.labels(), raw.indices()), ([1, 2, 3], &[7, 9][..], &[0, 1][..]));
+    assert_eq!(
+        (raw.shape(), raw.labels(), raw.indices()),
+        ([1, 2, 3], &[7, 9][..], &[0, 1][..])
+    );
     let second = PixelSlice::Bytes {
         values: &[250, 251, 252, 253, 254, 255],
         divisor: 255,
@@ -191,22 +202,75 @@ fn malformed_idx_files() {
     let labels = idx(0x801, &[2], &[0, 1]);
     // an image file where the labels should be
     let error = refused_mnist(&images, &images);
-    assert!(matches!(error, DataError::Magic { expected: 0x801, found: 0x803, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Magic {
+                expected: 0x801,
+                found: 0x803,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = refused_mnist(&images[..19], &labels);
-    assert!(matches!(error, DataError::Truncated { expected: 20, found: 19, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Truncated {
+                expected: 20,
+                found: 19,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = refused_mnist(&images[..3], &labels);
-    assert!(matches!(error, DataError::Truncated { expected: 4, found: 3, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Truncated {
+                expected: 4,
+                found: 3,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = refused_mnist(&[], &labels);
     assert!(matches!(error, DataError::Truncated { found: 0, .. }), "{error}");
     let error = refused_mnist(&[images.clone(), vec![0]].concat(), &labels);
     assert!(matches!(error, DataError::TrailingBytes { expected: 20, .. }), "{error}");
     // another size of image than the file has room for
     let error = refused_mnist(&idx(0x803, &[2, 2, 2], &[1, 2, 3, 4]), &labels);
-    assert!(matches!(error, DataError::Truncated { expected: 24, found: 20, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Truncated {
+                expected: 24,
+                found: 20,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = refused_mnist(&images, &idx(0x801, &[3], &[0, 1, 2]));
-    assert!(matches!(error, DataError::Count { expected: 2, found: 3, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Count {
+                expected: 2,
+                found: 3,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = refused_mnist(&images, &idx(0x801, &[2], &[0, 10]));
-    assert!(error.to_string().ends_with("label 10 of record 1 is not one of 10 classes"), "{error}");
+    assert!(
+        error.to_string().ends_with("label 10 of record 1 is not one of 10 classes"),
+        "{error}"
+    );
     // a header is not believed
     let error = refused_mnist(&idx(0x803, &[u32::MAX; 3], &[1]), &labels);
     assert!(matches!(error, DataError::TooLarge { .. }), "{error}");
@@ -220,7 +284,11 @@ fn malformed_gzip_files() {
     let bomb = gzip(&[images.clone(), vec![0; 50_000_000]].concat());
     let error = refused_mnist(&bomb, &labels);
     assert!(matches!(error, DataError::TrailingBytes { expected: 17, .. }), "{error}");
-    let whole = gzip(&idx(0x803, &[1, 100, 100], &(0..10_000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>()));
+    let whole = gzip(&idx(
+        0x803,
+        &[1, 100, 100],
+        &(0..10_000).map(|i| (i * i % 251) as u8).collect::<Vec<_>>(),
+    ));
     let error = refused_mnist(&whole[..whole.len() / 2], &labels);
     assert!(matches!(error, DataError::Truncated { expected: 10_016, .. }), "{error}");
     let mut damaged = gzip(&images);
@@ -237,11 +305,18 @@ fn missing_files_are_named() {
     let error = open("mnist", &folder.path().join("nowhere")).unwrap_err();
     assert!(matches!(error, DataError::DirectoryMissing { .. }), "{error}");
     let message = open("mnist", folder.path()).unwrap_err().to_string();
-    for name in ["`t10k-images-idx3-ubyte`", "`t10k-images-idx3-ubyte.gz`", "`MNIST/raw/t10k-images-idx3-ubyte`"] {
+    for name in [
+        "`t10k-images-idx3-ubyte`",
+        "`t10k-images-idx3-ubyte.gz`",
+        "`MNIST/raw/t10k-images-idx3-ubyte`",
+    ] {
         assert!(message.contains(name), "{message}");
     }
     let message = open("cifar10", folder.path()).unwrap_err().to_string();
-    assert!(message.ends_with("holds none of `test_batch.bin`, `cifar-10-batches-bin/test_batch.bin`"), "{message}");
+    assert!(
+        message.ends_with("holds none of `test_batch.bin`, `cifar-10-batches-bin/test_batch.bin`"),
+        "{message}"
+    );
     let error = open("npz", &folder.path().join("x.npz")).unwrap_err();
     assert!(matches!(error, DataError::Read { .. }), "{error}");
     assert!(matches!(open("npz", folder.path()).unwrap_err(), DataError::Read { .. }));
@@ -276,11 +351,31 @@ fn cifar_in_the_official_layout() {
     assert_eq!((fine.labels(), fine.classes(), fine.sample_len()), (&[99][..], 100, 3072));
     write("test.bin", &record(&[20, 99], 7));
     let error = open("cifar100", folder.path()).unwrap_err();
-    assert!(matches!(error, DataError::Label { label: 20, classes: 20, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Label {
+                label: 20,
+                classes: 20,
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     write("test_batch.bin", &record(&[10], 7));
     let error = open("cifar10", folder.path()).unwrap_err();
-    assert!(matches!(error, DataError::Label { label: 10, record: 0, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Label {
+                label: 10,
+                record: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
     write("test_batch.bin", &[record(&[1], 7), vec![1, 2]].concat());
     let error = open("cifar10", folder.path()).unwrap_err();
     assert!(error.to_string().ends_with("record 1 has 2 of 3073 bytes"), "{error}");
@@ -303,8 +398,11 @@ fn npz(write: impl FnOnce(&mut NpzWriter<fs::File>)) -> Result<Dataset, DataErro
 fn npz_files() {
     let y = Array1::from_vec(vec![2i64, 0]);
     let data = npz(|file| {
-        file.add_array("x", &Array2::from_shape_vec((2, 3), vec![0.1f32, 1.5, -2.0, 3.0, 4.0, 5.0]).unwrap())
-            .unwrap();
+        file.add_array(
+            "x",
+            &Array2::from_shape_vec((2, 3), vec![0.1f32, 1.5, -2.0, 3.0, 4.0, 5.0]).unwrap(),
+        )
+        .unwrap();
         file.add_array("y", &y).unwrap();
     })
     .unwrap();
@@ -323,8 +421,11 @@ fn npz_files() {
     assert_eq!(*data.pixels(), Pixels::Floats((0..8).map(f64::from).collect()));
 
     let data = npz(|file| {
-        file.add_array("x", &Array4::from_shape_fn((2, 3, 1, 2), |(n, c, _, w)| (100 * n + 10 * c + w) as u8))
-            .unwrap();
+        file.add_array(
+            "x",
+            &Array4::from_shape_fn((2, 3, 1, 2), |(n, c, _, w)| (100 * n + 10 * c + w) as u8),
+        )
+        .unwrap();
         file.add_array("y", &Array1::from_vec(vec![0i32, 300])).unwrap();
     })
     .unwrap();
@@ -357,11 +458,31 @@ fn malformed_npz_files() {
         })
     };
     let error = labelled(&Array1::from_vec(vec![0, -1])).unwrap_err();
-    assert!(matches!(error, DataError::Label { record: 1, label: -1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Label {
+                record: 1,
+                label: -1,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = labelled(&Array1::from_vec(vec![65_536, 0])).unwrap_err();
     assert!(matches!(error, DataError::Label { record: 0, .. }), "{error}");
     let error = labelled(&Array1::from_vec(vec![0])).unwrap_err();
-    assert!(matches!(error, DataError::Count { expected: 2, found: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            DataError::Count {
+                expected: 2,
+                found: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     let typed = npz(|file| {
         file.add_array("x", &x).unwrap();

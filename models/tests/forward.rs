@@ -6,8 +6,8 @@ use lipcert_models::data::{DataOptions, Dataset, Pixels};
 use lipcert_models::forward::{self, Float, ForwardError, Prepared, float32_factor};
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 use ndarray::{Array2, ArrayView2, Axis};
-use serde_json::Value;
 use reference::{Vectors, digits_network, expected_digits, head, image};
+use serde_json::Value;
 
 /// A reference value was summed in another order: a few units in the last place per term, of at most 100 terms.
 const NEAR: f64 = 100.0 * 4.0 * f64::EPSILON;
@@ -169,9 +169,7 @@ fn head_as_the_reference() {
     let phi = Array2::from_shape_vec((3, 2), vectors.numbers("phi")).unwrap();
     let found = Prepared::<f64>::new(&map).evaluate(phi.view()).unwrap();
     let rows = vectors.value("rows").as_array().unwrap().iter();
-    let expected: Vec<f64> = rows
-        .flat_map(|row| reference::numbers(&row["logits"]))
-        .collect();
+    let expected: Vec<f64> = rows.flat_map(|row| reference::numbers(&row["logits"])).collect();
     assert_near(found.as_slice().unwrap(), &expected, NEAR);
     // two identical rows give two identical logits
     assert!(found.outer_iter().all(|row| row[1].to_bits() == row[3].to_bits()));
@@ -288,8 +286,14 @@ fn refuses_samples_of_another_shape() {
     );
     let fits = Dataset::from_samples("fits", [1, 2, 2], 1, pixels(8), vec![0, 0]).unwrap();
     assert_eq!(prepared.logits(&fits, 0..2).unwrap().dim(), (2, 1));
-    assert!(matches!(prepared.logits(&fits, 1..3), Err(ForwardError::Range { end: 3, .. })));
-    assert!(matches!(prepared.apply(2, ArrayView2::from(&[[0.0; 4]])), Err(ForwardError::Layer { .. })));
+    assert!(matches!(
+        prepared.logits(&fits, 1..3),
+        Err(ForwardError::Range { end: 3, .. })
+    ));
+    assert!(matches!(
+        prepared.apply(2, ArrayView2::from(&[[0.0; 4]])),
+        Err(ForwardError::Layer { .. })
+    ));
     // a network on vectors takes images of as many values
     let flat = NetworkMap::new(Shape::Flat(4), vec![head(1, 4)]).unwrap();
     assert!(forward::logits::<f32>(&flat, &other, 0..1).is_ok());
@@ -324,7 +328,10 @@ fn digits_network_as_pytorch() {
         for ((factor, single), reference) in factor.iter().zip(float32_factor(layer)).zip(&reference) {
             // relative: sums of at most 24·25 terms of 216 products
             assert!((factor / reference - 1.0).abs() < 1e-12, "{name}: {factor} and {reference}");
-            assert!((f64::from(single) / reference - 1.0).abs() < 1e-5, "{name}: {single} and {reference}");
+            assert!(
+                (f64::from(single) / reference - 1.0).abs() < 1e-5,
+                "{name}: {single} and {reference}"
+            );
         }
     }
 }

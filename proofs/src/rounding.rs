@@ -7,6 +7,6 @@ pub mod forward;
 pub mod gram;
 pub mod head;
 pub mod interval;
-pub(crate) mod kernels;
+pub mod kernels;
 pub(crate) mod semidefinite;
 pub(crate) mod spectral;

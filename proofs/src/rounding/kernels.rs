@@ -27,3 +27,6 @@ fn activate<S: Simd>(simd: S, sum: S::f64s, factor: S::f64s) -> S::f64s {
     let relu = simd.select_f64s(simd.less_than_f64s(sum, zero), zero, sum);
     simd.mul_f64s(relu, factor)
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,8 +162,8 @@ fn groups(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// What becomes of the sums of a tile.
 trait Finish: Copy {
-    /// The value from which the sum of an output channel starts.
-    fn start(self, output: usize) -> f64;
+    /// The values from which the sums of `M` output channels start.
+    fn starts<const M: usize>(self, first: usize) -> [f64; M];
 
     /// The value to store, given the sum and the value that is there.
     fn value<S: Simd>(self, simd: S, output: usize, sum: S::f64s, old: S::f64s) -> S::f64s;
@@ -177,8 +177,10 @@ struct Activate<'a> {
 
 impl Finish for Activate<'_> {
     #[inline(always)]
-    fn start(self, output: usize) -> f64 {
-        self.bias[output]
+    fn starts<const M: usize>(self, first: usize) -> [f64; M] {
+        let mut starts = [0.0; M];
+        starts.copy_from_slice(&self.bias[first..first + M]);
+        starts
     }
 
     #[inline(always)]
@@ -192,8 +194,8 @@ struct SubtractTwice;
 
 impl Finish for SubtractTwice {
     #[inline(always)]
-    fn start(self, _output: usize) -> f64 {
-        0.0
+    fn starts<const M: usize>(self, _first: usize) -> [f64; M] {
+        [0.0; M]
     }
 
     #[inline(always)]
@@ -280,9 +282,13 @@ impl<F: Finish> Convolve<'_, F> {
             size,
         } = place;
         let (plane, length) = (self.plane, V * S::F64_LANES);
+        let starts = self.finish.starts::<M>(first);
+        // Plain loops with constant bounds and nothing else in them: what the compiler unrolls early and keeps in registers.
         let mut sums = [[simd.splat_f64s(0.0); V]; M];
-        for (m, sums) in sums.iter_mut().enumerate() {
-            *sums = [simd.splat_f64s(self.finish.start(first + m)); V];
+        for m in 0..M {
+            for v in 0..V {
+                sums[m][v] = simd.splat_f64s(starts[m]);
+            }
         }
 
         let taps = &self.taps.data[weights..weights + M * self.taps.inputs * size * size];
@@ -303,14 +309,19 @@ impl<F: Finish> Convolve<'_, F> {
             }
         }
 
-        // Constant indices only: with any other the sums would live in memory.
+        let mut results = [[simd.splat_f64s(0.0); V]; M];
+        for m in 0..M {
+            for v in 0..V {
+                results[m][v] = sums[m][v];
+            }
+        }
         let lanes = S::F64_LANES;
         let left = length.min(plane.positions() - from);
-        for (m, sums) in sums.iter().enumerate() {
+        for (m, results) in results.iter().enumerate() {
             let output = first + m;
             let values = &mut self.output[plane.head + output * plane.step + from..][..left];
             let mask = &self.mask[from..from + length];
-            for (v, sum) in sums.iter().enumerate() {
+            for (v, sum) in results.iter().enumerate() {
                 let (mask, _) = S::as_simd_u64s(&mask[v * lanes..]);
                 if (v + 1) * lanes <= left {
                     let (slots, _) = S::as_mut_simd_f64s(&mut values[v * lanes..]);
