@@ -27,6 +27,7 @@ Exit status:
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct GlobalArgs {
     /// Print exactly one JSON object on standard output
     #[arg(long, global = true)]

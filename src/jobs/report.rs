@@ -34,7 +34,7 @@ pub struct Report {
     pub schema: ReportSchema,
     /// The program that wrote this.
     pub tool: Tool,
-    /// The runs, in the order in which they were given.
+    /// The runs, weakest verdict first, else in the order in which they were given.
     pub runs: Vec<ReportedRun>,
 }
 
@@ -96,10 +96,12 @@ pub fn run(files: &[(String, Vec<u8>)]) -> anyhow::Result<Report> {
         })
     };
     let runs: anyhow::Result<Vec<ReportedRun>> = files.iter().map(read).collect();
+    let mut runs = runs?;
+    runs.sort_by_key(|reported| std::cmp::Reverse(reported.run.verdict()));
     Ok(Report {
         schema: ReportSchema::V1,
         tool: Tool::current(),
-        runs: runs?,
+        runs,
     })
 }
 

@@ -13,12 +13,16 @@ const BOUND_DIGITS: usize = 10;
 const RADIUS_DIGITS: usize = 6;
 
 /// An upper bound in text, rounded up; `unproved` if there is none.
+///
+/// Just above 1 the excess is written out: `1 + 1.52e-11`.
 #[must_use]
 pub fn bound(value: Option<f64>) -> String {
-    value.map_or_else(
-        || "unproved".to_owned(),
-        |value| significant(value, BOUND_DIGITS, Direction::Up),
-    )
+    match value {
+        None => "unproved".to_owned(),
+        // From 1 to 2 the difference is exact.
+        Some(value) if value > 1.0 && value < 1.0 + 1e-6 => format!("1 + {}", significant(value - 1.0, 3, Direction::Up)),
+        Some(value) => significant(value, BOUND_DIGITS, Direction::Up),
+    }
 }
 
 /// A radius in text, rounded down.
@@ -88,7 +92,7 @@ pub(super) fn layer_table(layers: &[LayerResult]) -> Table {
             layer.rule.clone().unwrap_or_default(),
         ];
         if with_lambda {
-            cells.push(optional(layer.gram_lambda, Direction::Up));
+            cells.push(layer.gram_lambda.map_or_else(String::new, |lambda| bound(Some(lambda))));
         }
         if with_delta {
             cells.push(optional(layer.float32_delta, Direction::Up));
@@ -132,5 +136,52 @@ fn worse_first(a: Option<f64>, b: Option<f64>) -> Ordering {
         (None, Some(_)) => Ordering::Less,
         (Some(_), None) => Ordering::Greater,
         (Some(a), Some(b)) => b.total_cmp(&a),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_rounded_up_and_radii_down() {
+        for (value, text) in [
+            (None, "unproved"),
+            (Some(1.0), "1"),
+            (Some(1.0 + f64::EPSILON), "1 + 2.23e-16"),
+            (Some(36.482_229_597_637_95), "36.4822296"),
+            (Some(0.1), "0.1000000001"),
+            (Some(f64::INFINITY), "inf"),
+        ] {
+            assert_eq!(bound(value), text);
+        }
+        assert_eq!(radius(0.1), "0.1");
+        assert_eq!(radius(0.141_176_470_588_235_3), "0.141176");
+    }
+
+    #[test]
+    fn the_first_line_says_what_is_assumed() {
+        let assumptions = ["a".to_owned(), "b\nc".to_owned(), "d".to_owned()];
+        assert_eq!(head_line(Verdict::Certified, &[], "x"), "certified: x");
+        assert_eq!(
+            head_line(Verdict::Conditional, &assumptions[1..2], "x"),
+            "conditional (assuming b\\nc): x"
+        );
+        assert_eq!(
+            head_line(Verdict::NotCertified, &assumptions, "x"),
+            "not certified (assuming a, and 2 more): x"
+        );
+    }
+
+    #[test]
+    fn layers_stand_worst_first() {
+        let layer = |index: usize, bound: Option<f64>| LayerResult {
+            index,
+            bound,
+            ..LayerResult::default()
+        };
+        let layers = [layer(0, Some(1.0)), layer(1, Some(1.5)), layer(2, None), layer(3, Some(1.0))];
+        let order: Vec<String> = layer_table(&layers).rows().iter().map(|row| row[0].clone()).collect();
+        assert_eq!(order, ["2", "1", "0", "3"]);
     }
 }

@@ -1,4 +1,6 @@
 //! One test binary over the whole house.
 
+#[cfg(test)]
 mod arrows;
+#[cfg(test)]
 mod cli;

@@ -216,6 +216,20 @@ fn foreign_files_are_refused() {
 }
 
 #[test]
+fn the_weakest_verdict_stands_first() {
+    let mut weak = certified("", 10);
+    weak.verdict = Verdict::Conditional;
+    weak.assumptions = vec!["x".to_owned()];
+    let report = run(&[file(&certified("", 10)), file(&weak)]).unwrap();
+    let page = String::from_utf8(report.document(DocumentKind::Html).unwrap()).unwrap();
+    let first = page.lines().find(|line| line.starts_with("<h1"));
+    assert!(
+        first.is_some_and(|line| line.starts_with("<h1 class=\"conditional\">conditional (assuming x)")),
+        "{first:?}"
+    );
+}
+
+#[test]
 fn the_ending_names_the_kind() {
     assert_eq!(DocumentKind::of(Path::new("a/b.html")).unwrap(), DocumentKind::Html);
     assert_eq!(DocumentKind::of(Path::new("b.md")).unwrap(), DocumentKind::Markdown);
