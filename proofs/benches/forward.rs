@@ -22,7 +22,7 @@ fn numbers(count: usize, seed: u64) -> Vec<f64> {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / 2f64.powi(53) - 0.5
+            (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
         })
         .collect()
 }

@@ -84,6 +84,10 @@ impl ResidualConv {
     ///
     /// If the image has another number of channels or margins narrower than `(size − 1) / 2`.
     pub fn apply(&self, image: &mut Image, inner: &mut Image) {
+        self.apply_on(Arch::new(), image, inner);
+    }
+
+    pub(super) fn apply_on(&self, arch: Arch, image: &mut Image, inner: &mut Image) {
         let plane = image.plane();
         assert_eq!(image.channels(), self.channels, "channels of the image");
         assert!(
@@ -94,7 +98,6 @@ impl ResidualConv {
         if inner.channels() != self.inner || inner.plane() != plane {
             *inner = Image::on_plane(self.inner, plane);
         }
-        let arch = Arch::new();
         let (output, mask) = inner.parts_mut();
         arch.dispatch(Convolve {
             taps: &self.forward,
@@ -219,39 +222,26 @@ impl<F: Finish> WithSimd for Convolve<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // A literal size lets the compiler unroll the taps.
-        match self.taps.size {
-            3 => self.sized(simd, 3),
-            size => self.sized(simd, size),
+        if S::REGISTER_COUNT >= 32 {
+            self.tiles::<S, 4>(simd);
+        } else {
+            self.tiles::<S, 2>(simd);
         }
     }
 }
 
 impl<F: Finish> Convolve<'_, F> {
-    #[inline(always)]
-    fn sized<S: Simd>(&mut self, simd: S, size: usize) {
-        if S::REGISTER_COUNT >= 32 {
-            self.tiles::<S, 4>(simd, size);
-        } else {
-            self.tiles::<S, 2>(simd, size);
-        }
-    }
-
     /// Walks through the positions of a plane, `V` vectors at a time and one at a time at the end.
     #[inline(always)]
-    fn tiles<S: Simd, const V: usize>(&mut self, simd: S, size: usize) {
+    fn tiles<S: Simd, const V: usize>(&mut self, simd: S) {
+        let size = self.taps.size;
         let positions = self.plane.positions();
         let mut from = 0;
         while from < positions {
             let wide = from + (V - 1) * S::F64_LANES < positions;
             let mut weights = 0;
             for (first, members) in groups(self.taps.outputs) {
-                let place = Place {
-                    from,
-                    first,
-                    weights,
-                    size,
-                };
+                let place = Place { from, first, weights };
                 match (members, wide) {
                     (1, true) => self.tile::<S, 1, V>(simd, place),
                     (2, true) => self.tile::<S, 2, V>(simd, place),
@@ -275,20 +265,13 @@ impl<F: Finish> Convolve<'_, F> {
     /// The sums of `M` output channels at `V` vectors of positions.
     #[inline(always)]
     fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, place: Place) {
-        let Place {
-            from,
-            first,
-            weights,
-            size,
-        } = place;
-        let (plane, length) = (self.plane, V * S::F64_LANES);
+        let Place { from, first, weights } = place;
+        let (plane, size, length) = (self.plane, self.taps.size, V * S::F64_LANES);
         let starts = self.finish.starts::<M>(first);
         // Plain loops with constant bounds and nothing else in them: what the compiler unrolls early and keeps in registers.
         let mut sums = [[simd.splat_f64s(0.0); V]; M];
-        for m in 0..M {
-            for v in 0..V {
-                sums[m][v] = simd.splat_f64s(starts[m]);
-            }
+        for (sums, start) in sums.iter_mut().zip(starts) {
+            *sums = [simd.splat_f64s(start); V];
         }
 
         let taps = &self.taps.data[weights..weights + M * self.taps.inputs * size * size];
@@ -342,11 +325,10 @@ fn keep<S: Simd>(simd: S, value: S::f64s, mask: S::u64s) -> S::f64s {
     simd.transmute_f64s_u64s(simd.and_u64s(simd.transmute_u64s_f64s(value), mask))
 }
 
-/// Where a tile lies: first position, first output channel, first packed weight; and the size of the kernel.
+/// Where a tile lies: first position, first output channel, first packed weight.
 #[derive(Clone, Copy)]
 struct Place {
     from: usize,
     first: usize,
     weights: usize,
-    size: usize,
 }

@@ -58,6 +58,11 @@ impl<'a> ResidualDense<'a> {
     ///
     /// If `batch` is not a whole number of samples of `n` numbers.
     pub fn apply(&self, batch: &mut [f64], scratch: &mut Scratch) {
+        self.apply_on(Arch::new(), batch, scratch);
+    }
+
+    /// The same with the instructions of the entrywise parts named; faer chooses its own.
+    pub(super) fn apply_on(&self, arch: Arch, batch: &mut [f64], scratch: &mut Scratch) {
         let (rows, cols) = (self.weight.rows(), self.weight.cols());
         assert!(
             batch.len().is_multiple_of(cols),
@@ -77,7 +82,6 @@ impl<'a> ResidualDense<'a> {
             1.0,
             Par::Seq,
         );
-        let arch = Arch::new();
         for values in scratch.inner.chunks_exact_mut(rows) {
             arch.dispatch(AddActivate {
                 values,

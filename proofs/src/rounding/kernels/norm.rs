@@ -10,7 +10,11 @@ use crate::rounding::directed::{add_up, div_up, gamma_up, mul_up, sqrt_up, sub_d
 /// by at most the factor `1 − γ_{n+1}` and `n` smallest normal numbers. NaN in gives NaN out.
 #[must_use]
 pub fn norm_up(values: &[f64]) -> f64 {
-    let plain = Arch::new().dispatch(SumOfSquares { values });
+    norm_up_on(Arch::new(), values)
+}
+
+pub(super) fn norm_up_on(arch: Arch, values: &[f64]) -> f64 {
+    let plain = arch.dispatch(SumOfSquares { values });
     let slack = sub_down(1.0, gamma_up(values.len() + 1));
     let underflow = mul_up(values.len() as f64, f64::MIN_POSITIVE);
     sqrt_up(add_up(div_up(plain, slack), underflow))

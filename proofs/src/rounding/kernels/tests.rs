@@ -1,14 +1,15 @@
 //! The kernels against triple loops in float64, against exact rationals, and on NaN.
-#![expect(clippy::float_arithmetic, reason = "second methods in floats")]
+#![expect(clippy::float_arithmetic, clippy::disallowed_methods, reason = "second methods in floats")]
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use proptest::prelude::*;
+use pulp::Arch;
 
 use super::conv::ResidualConv;
 use super::dense::{ResidualDense, Scratch, head};
 use super::image::Image;
-use super::norm::norm_up;
+use super::norm::{norm_up, norm_up_on};
 use super::pool::average_pool;
 use crate::rounding::directed::{self, gamma_up};
 use crate::statement::{Kernel, Matrix};
@@ -24,6 +25,15 @@ fn numbers(count: usize, seed: u64) -> Vec<f64> {
             (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
         })
         .collect()
+}
+
+/// Every choice of instructions that this machine can run, the poorest first.
+fn arches() -> Vec<Arch> {
+    let mut arches = vec![Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    arches.push(Arch::new());
+    arches
 }
 
 /// A matrix entry by entry, so that one reference serves dense and convolutional layers.
@@ -126,20 +136,22 @@ proptest! {
         let factor: Vec<f64> = factor.iter().map(|value| value.abs()).collect();
         let x = numbers(channels * height * width, seed ^ 3);
         let layer = ResidualConv::new(&kernel, &bias, &factor);
-        // Margins may be wider than this kernel needs.
-        let mut image = Image::new(channels, height, width, radius + wider);
-        let mut scratch = Image::new(1, 1, 1, 0);
-        image.load(&x);
-        layer.apply(&mut image, &mut scratch);
         let rows = Rows::convolution(&kernel, height, width);
         let (s, s_slack, y, y_slack) = rows.residual(&bias, &factor, &x);
-        prop_assert!(close(&pixels(&scratch), &s, &s_slack));
-        prop_assert!(close(&pixels(&image), &y, &y_slack));
-        // Margins are still zero: a copy made from the pixels alone has the same buffer.
-        for image in [image, scratch] {
-            let mut copy = Image::new(image.channels(), height, width, radius + wider);
-            copy.load(&pixels(&image));
-            prop_assert_eq!(copy.padded(), image.padded());
+        for arch in arches() {
+            // Margins may be wider than this kernel needs.
+            let mut image = Image::new(channels, height, width, radius + wider);
+            let mut scratch = Image::new(1, 1, 1, 0);
+            image.load(&x);
+            layer.apply_on(arch, &mut image, &mut scratch);
+            prop_assert!(close(&pixels(&scratch), &s, &s_slack));
+            prop_assert!(close(&pixels(&image), &y, &y_slack));
+            // Margins are still zero: a copy made from the pixels alone has the same buffer.
+            for image in [image, scratch] {
+                let mut copy = Image::new(image.channels(), height, width, radius + wider);
+                copy.load(&pixels(&image));
+                prop_assert_eq!(copy.padded(), image.padded());
+            }
         }
     }
 
@@ -152,17 +164,21 @@ proptest! {
         let bias = numbers(rows, seed ^ 1);
         let factor: Vec<f64> = numbers(rows, seed ^ 2).iter().map(|value| value.abs()).collect();
         let x = numbers(cols * samples, seed ^ 3);
-        let mut batch = x.clone();
-        let mut scratch = Scratch::default();
         let mut logits = vec![0.0; rows * samples];
-        ResidualDense::new(&weight, &bias, &factor).apply(&mut batch, &mut scratch);
         head(&weight, &bias, &x, &mut logits);
         let reference = Rows::dense(&weight);
+        let results: Vec<_> = arches().into_iter().map(|arch| {
+            let (mut batch, mut scratch) = (x.clone(), Scratch::default());
+            ResidualDense::new(&weight, &bias, &factor).apply_on(arch, &mut batch, &mut scratch);
+            (batch, scratch)
+        }).collect();
         for i in 0..samples {
             let x = &x[i * cols..(i + 1) * cols];
             let (s, s_slack, y, y_slack) = reference.residual(&bias, &factor, x);
-            prop_assert!(close(&scratch.inner()[i * rows..(i + 1) * rows], &s, &s_slack));
-            prop_assert!(close(&batch[i * cols..(i + 1) * cols], &y, &y_slack));
+            for (batch, scratch) in &results {
+                prop_assert!(close(&scratch.inner()[i * rows..(i + 1) * rows], &s, &s_slack));
+                prop_assert!(close(&batch[i * cols..(i + 1) * cols], &y, &y_slack));
+            }
             for row in 0..rows {
                 let (sum, size) = weight.row(row).iter().zip(x).fold((bias[row], bias[row].abs()), |(sum, size), (w, x)| {
                     (sum + w * x, size + (w * x).abs())
@@ -203,11 +219,13 @@ proptest! {
     fn norms_are_upper_and_close(count in 0usize..400, scale in -500i32..500, seed in any::<u64>()) {
         let scale = 2f64.powi(scale);
         let values: Vec<f64> = numbers(count, seed).iter().map(|value| value * scale).collect();
-        let found = norm_up(&values);
         let squares = values.iter().fold(BigRational::from(BigInt::from(0)), |sum, v| sum + exact(*v) * exact(*v));
-        prop_assert!(exact(found) * exact(found) >= squares);
         let slack = 1.0 + 2.0 * gamma_up(count + 8);
-        prop_assert!(found <= directed::norm_up(&values) * slack);
+        for arch in arches() {
+            let found = norm_up_on(arch, &values);
+            prop_assert!(exact(found) * exact(found) >= squares);
+            prop_assert!(found <= directed::norm_up(&values) * slack);
+        }
     }
 }
 
@@ -281,14 +299,16 @@ fn nan_and_infinity_are_not_lost() {
         for position in 0..channels * height * width {
             let mut x = numbers(channels * height * width, 3);
             x[position] = bad;
-            let mut image = Image::new(channels, height, width, 1);
-            let mut scratch = image.clone();
-            image.load(&x);
-            layer.apply(&mut image, &mut scratch);
-            assert!(!pixels(&image)[position].is_finite(), "{bad} at {position}");
-            assert!(!norm_up(image.padded()).is_finite());
-            if bad.is_nan() {
-                assert!(pixels(&scratch).iter().any(|value| value.is_nan()), "relu keeps NaN");
+            for arch in arches() {
+                let mut image = Image::new(channels, height, width, 1);
+                let mut scratch = image.clone();
+                image.load(&x);
+                layer.apply_on(arch, &mut image, &mut scratch);
+                assert!(!pixels(&image)[position].is_finite(), "{bad} at {position}");
+                assert!(!norm_up_on(arch, image.padded()).is_finite());
+                if bad.is_nan() {
+                    assert!(pixels(&scratch).iter().any(|value| value.is_nan()), "relu keeps NaN");
+                }
             }
         }
 
