@@ -1,4 +1,5 @@
 //! Plain evaluation against reference values of the published formulas and of PyTorch.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod reference;
 
@@ -6,8 +7,8 @@ use lipcert_models::data::{DataOptions, Dataset, Pixels};
 use lipcert_models::forward::{self, Float, ForwardError, Prepared, float32_factor};
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 use ndarray::{Array2, ArrayView2, Axis};
-use serde_json::Value;
 use reference::{Vectors, digits_network, expected_digits, head, image};
+use serde_json::Value;
 
 /// A reference value was summed in another order: a few units in the last place per term, of at most 100 terms.
 const NEAR: f64 = 100.0 * 4.0 * f64::EPSILON;
@@ -169,9 +170,7 @@ fn head_as_the_reference() {
     let phi = Array2::from_shape_vec((3, 2), vectors.numbers("phi")).unwrap();
     let found = Prepared::<f64>::new(&map).evaluate(phi.view()).unwrap();
     let rows = vectors.value("rows").as_array().unwrap().iter();
-    let expected: Vec<f64> = rows
-        .flat_map(|row| reference::numbers(&row["logits"]))
-        .collect();
+    let expected: Vec<f64> = rows.flat_map(|row| reference::numbers(&row["logits"])).collect();
     assert_near(found.as_slice().unwrap(), &expected, NEAR);
     // two identical rows give two identical logits
     assert!(found.outer_iter().all(|row| row[1].to_bits() == row[3].to_bits()));
@@ -179,8 +178,7 @@ fn head_as_the_reference() {
 
 #[test]
 fn convolution_and_adjoint_agree_on_every_size() {
-    // ⟨K x, K x⟩ = ⟨x, Kᵀ K x⟩ through the layer itself: with a large bias the relu is the identity, so that
-    // h(x) − h(0) = x − 2 f KᵀK x, and h must be affine and symmetric there
+    // with a large bias the relu is the identity, so that h(x) − h(0) = (I − 2 Kᵀ diag(factor) K) x, a symmetric matrix
     for (channels, height, width, size) in [(1, 1, 1, 3), (2, 1, 4, 3), (3, 2, 5, 5), (1, 6, 3, 1)] {
         let d = channels * height * width;
         let data = (0..2 * channels * size * size).map(|i| ((i * 7 % 11) as f64 - 5.0) / 8.0);
@@ -195,19 +193,23 @@ fn convolution_and_adjoint_agree_on_every_size() {
         let shape = image(channels, height, width);
         let at = |x: &[f64]| value::<f64>(layer(), shape, x);
         let origin = at(&vec![0.0; d]);
-        let columns: Vec<Vec<f64>> = (0..d)
-            .map(|i| {
+        let columns: Vec<f64> = (0..d)
+            .flat_map(|i| {
                 let unit: Vec<f64> = (0..d).map(|j| f64::from(u8::from(i == j))).collect();
-                at(&unit).iter().zip(&origin).map(|(h, o)| h - o).collect()
+                let column: Vec<f64> = at(&unit).iter().zip(&origin).map(|(h, o)| h - o).collect();
+                column
             })
             .collect();
-        for i in 0..d {
-            for j in 0..d {
-                let (first, second) = (columns[i][j], columns[j][i]);
-                assert!((first - second).abs() < 1e-9, "{shape:?} {size}: {first} and {second}");
-                let expected = f64::from(u8::from(i == j)) - 2.0 * gram(&kernel, shape, i, j);
-                assert!((first - expected).abs() < 1e-9, "{shape:?} {size}: {first} and {expected}");
-            }
+        let jacobian = Array2::from_shape_vec((d, d), columns).unwrap();
+        for ((i, j), entry) in jacobian.indexed_iter() {
+            let transposed = jacobian[(j, i)];
+            // a bias of 1000 costs three digits
+            assert!(
+                (entry - transposed).abs() < 1e-10,
+                "{shape:?} {size}: {entry} and {transposed}"
+            );
+            let expected = f64::from(u8::from(i == j)) - 2.0 * gram(&kernel, shape, i, j);
+            assert!((entry - expected).abs() < 1e-10, "{shape:?} {size}: {entry} and {expected}");
         }
     }
 }
@@ -288,8 +290,14 @@ fn refuses_samples_of_another_shape() {
     );
     let fits = Dataset::from_samples("fits", [1, 2, 2], 1, pixels(8), vec![0, 0]).unwrap();
     assert_eq!(prepared.logits(&fits, 0..2).unwrap().dim(), (2, 1));
-    assert!(matches!(prepared.logits(&fits, 1..3), Err(ForwardError::Range { end: 3, .. })));
-    assert!(matches!(prepared.apply(2, ArrayView2::from(&[[0.0; 4]])), Err(ForwardError::Layer { .. })));
+    assert!(matches!(
+        prepared.logits(&fits, 1..3),
+        Err(ForwardError::Range { end: 3, .. })
+    ));
+    assert!(matches!(
+        prepared.apply(2, ArrayView2::from(&[[0.0; 4]])),
+        Err(ForwardError::Layer { .. })
+    ));
     // a network on vectors takes images of as many values
     let flat = NetworkMap::new(Shape::Flat(4), vec![head(1, 4)]).unwrap();
     assert!(forward::logits::<f32>(&flat, &other, 0..1).is_ok());
@@ -324,7 +332,10 @@ fn digits_network_as_pytorch() {
         for ((factor, single), reference) in factor.iter().zip(float32_factor(layer)).zip(&reference) {
             // relative: sums of at most 24·25 terms of 216 products
             assert!((factor / reference - 1.0).abs() < 1e-12, "{name}: {factor} and {reference}");
-            assert!((f64::from(single) / reference - 1.0).abs() < 1e-5, "{name}: {single} and {reference}");
+            assert!(
+                (f64::from(single) / reference - 1.0).abs() < 1e-5,
+                "{name}: {single} and {reference}"
+            );
         }
     }
 }

@@ -68,13 +68,7 @@ pub(super) fn read(sources: &mut Sources, directory: &Path, variant: Variant, sp
 }
 
 /// Adds the records of one file.
-fn append(
-    file: &Path,
-    bytes: &[u8],
-    variant: Variant,
-    values: &mut Vec<u8>,
-    labels: &mut Vec<u16>,
-) -> Result<(), DataError> {
+fn append(file: &Path, bytes: &[u8], variant: Variant, values: &mut Vec<u8>, labels: &mut Vec<u16>) -> Result<(), DataError> {
     let heads = variant.labels.len();
     let records = bytes.chunks_exact(heads + PIXELS);
     let rest = records.remainder().len();

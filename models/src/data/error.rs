@@ -13,9 +13,7 @@ use super::options::{Shard, Split};
 #[non_exhaustive]
 pub enum DataError {
     /// The name of the set is not known, or its path is missing.
-    #[error(
-        "data `{spec}` is none of `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR`, `npz:FILE`"
-    )]
+    #[error("data `{spec}` is none of `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR`, `npz:FILE`")]
     UnknownSet {
         /// What was given.
         spec: String,

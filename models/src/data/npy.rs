@@ -88,10 +88,7 @@ fn parse(text: &[u8]) -> Result<Header, Fault> {
     }
     match (dtype, fortran, shape) {
         (Some(dtype), Some(fortran), Some(shape)) => Ok(Header { dtype, fortran, shape }),
-        _ => Err((
-            cursor.at,
-            NpyFault::Expected("each of `descr`, `fortran_order` and `shape`"),
-        )),
+        _ => Err((cursor.at, NpyFault::Expected("each of `descr`, `fortran_order` and `shape`"))),
     }
 }
 
@@ -185,7 +182,10 @@ mod tests {
     #[test]
     fn reads_what_numpy_writes() {
         for (text, shape) in [
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }      \n", vec![3, 4]),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }      \n",
+                vec![3, 4],
+            ),
             ("{'descr': '<f4', 'fortran_order': False, 'shape': (7,), }\n", vec![7]),
             ("{\"shape\": (), 'fortran_order': False, 'descr': '<f4'}\n", vec![]),
         ] {

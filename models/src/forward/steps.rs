@@ -56,11 +56,7 @@ impl<T: Float> Step<T> {
     pub(super) fn new(layer: &Layer, shape: Shape) -> Self {
         let output = layer.output_shape(shape).expect("checked when the map was built").len();
         let (channels, height, width) = match shape {
-            Shape::Image {
-                channels,
-                height,
-                width,
-            } => (channels, height, width),
+            Shape::Image { channels, height, width } => (channels, height, width),
             Shape::Flat(length) => (1, 1, length),
         };
         let operation = match layer {
@@ -165,7 +161,9 @@ impl<T: Float> Step<T> {
                 let rows = channels * height;
                 let mut pooled = Array2::zeros((x.nrows(), self.output));
                 for (sample, mut target) in x.outer_iter().zip(pooled.outer_iter_mut()) {
-                    let image = sample.into_shape_with_order((rows, *width)).expect("a row in standard layout");
+                    let image = sample
+                        .into_shape_with_order((rows, *width))
+                        .expect("a row in standard layout");
                     // rows / size: windows do not cross channels, because `size` divides the height
                     let windows = image.exact_chunks((*size, *size));
                     for (target, window) in target.iter_mut().zip(windows) {

@@ -51,11 +51,7 @@ pub(crate) fn numbers(value: &Value) -> Vec<f64> {
 }
 
 pub(crate) const fn image(channels: usize, height: usize, width: usize) -> Shape {
-    Shape::Image {
-        channels,
-        height,
-        width,
-    }
+    Shape::Image { channels, height, width }
 }
 
 /// A head of ones.
