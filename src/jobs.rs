@@ -4,6 +4,8 @@ pub mod certify;
 pub mod check;
 pub mod demo;
 pub mod inspect;
+mod load;
+mod prove;
 pub mod report;
 pub mod verify;
 
@@ -12,8 +14,8 @@ pub mod verify;
 pub struct ModelOptions {
     /// Input shape, `[channels, height, width]`; if absent, that of the data or of the file.
     pub input: Option<[usize; 3]>,
-    /// What is done to the raw input, as typed: `cifar10`, `mnist`, `none` or `mean=…;std=…`.
-    pub preprocess: String,
+    /// What is done to the raw input, as typed: `cifar10`, `mnist`, `none` or `mean=…;std=…`; if absent, what the file declares, or none.
+    pub preprocess: Option<String>,
 }
 
 /// Somebody who wants to know how far a job is. A job works the same whether or not anybody looks.

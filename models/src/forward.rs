@@ -73,6 +73,10 @@ pub fn logits<T: Float>(map: &NetworkMap, dataset: &Dataset, range: Range<usize>
 /// # Errors
 ///
 /// [`ForwardError::Range`] if `range` does not lie within the data set.
+///
+/// # Panics
+///
+/// Never: a data set holds the values of all its samples.
 pub fn inputs<T: Float>(dataset: &Dataset, range: Range<usize>) -> Result<Array2<T>, ForwardError> {
     if range.start > range.end || range.end > dataset.len() {
         return Err(ForwardError::Range {
@@ -145,6 +149,10 @@ impl<T: Float> Prepared<T> {
     /// # Errors
     ///
     /// [`ForwardError::Input`] if `d` is not the size of the network's input.
+    ///
+    /// # Panics
+    ///
+    /// Never: a [`NetworkMap`] has a head.
     pub fn features(&self, inputs: ArrayView2<'_, T>) -> Result<Array2<T>, ForwardError> {
         let (_, body) = self.steps.split_last().expect("a network has a head");
         self.run(body, inputs)

@@ -1,9 +1,19 @@
 //! A certificate file, checked again from its evidence alone.
 
 use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use lipcert_models::network::LoadOptions;
+use lipcert_models::preprocess::Preprocess;
+use lipcert_proofs::CertificateFile;
+use lipcert_proofs::format::{FormatError, SIZE_MOST};
 
 use super::Progress;
-use crate::results::Checked;
+use super::load::load_as;
+use super::prove::check_layers;
+use super::verify::{hash, lipschitz_of};
+use crate::results::{CheckSchema, Checked, FileHash, Semantics, Tool, Verdict};
 
 /// What to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +28,67 @@ pub struct Options {
 
 /// Checks a certificate: no solver, no search.
 ///
+/// A certificate whose evidence does not prove its claims gives the verdict *not certified*; so does one that prints another bound than
+/// its own claims give.
+///
 /// # Errors
 ///
 /// If a file cannot be read or is malformed, or if the certificate speaks of another model file.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked> {
-    progress.begin("checking layers", 0);
-    anyhow::bail!("cannot check `{}`", options.certificate.display())
+    let start = Instant::now();
+    let path = options.certificate.display().to_string();
+    let bytes = read_limited(&options.certificate)?;
+    let file = CertificateFile::read(&bytes).with_context(|| format!("certificate `{path}`"))?;
+    let input = match file.input.shape.as_slice() {
+        &[channels, height, width] => [channels, height, width],
+        other => bail!("certificate `{path}`: the input shape {other:?} is not (channels, height, width)"),
+    };
+    let preprocess = if file.input.mean.is_empty() && file.input.std.is_empty() {
+        Preprocess::None
+    } else {
+        Preprocess::explicit(file.input.mean.clone(), file.input.std.clone())
+            .with_context(|| format!("certificate `{path}`: preprocessing"))?
+    };
+    // The bytes first: everything else about another model would only be confusing.
+    let found = lipcert_models::checkpoint::Checkpoint::open(&options.model)?;
+    if found.sha256() != file.model.sha256 {
+        let cause = FormatError::Model { certified: file.model.sha256.clone(), found: found.sha256().to_owned() };
+        return Err(cause).with_context(|| format!("certificate `{path}`, model `{}`", options.model.display()));
+    }
+    let loaded = load_as(&options.model, &LoadOptions { input: Some(input), preprocess })?;
+    let claims = file
+        .claims(&loaded.model.sha256, &loaded.network.map, &loaded.network.names)
+        .with_context(|| format!("certificate `{path}`"))?;
+    let (layers, certificate) =
+        check_layers(&loaded.network, file.output, progress, |index, _| Ok(claims[index].clone()));
+    if let Some(certificate) = &certificate {
+        file.confirm(certificate).with_context(|| format!("certificate `{path}`"))?;
+    }
+    let verdict = if certificate.is_some() { Verdict::Certified } else { Verdict::NotCertified };
+    Ok(Checked {
+        schema: CheckSchema::V1,
+        tool: Tool::current(),
+        verdict,
+        assumptions: Vec::new(),
+        semantics: Semantics::Real,
+        command: options.command.clone(),
+        lipschitz: lipschitz_of(file.output, certificate.as_ref()),
+        layers,
+        certificate: FileHash { path: Some(path), ..hash(&bytes) },
+        model: loaded.model,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Reads a file unless it is longer than any certificate.
+fn read_limited(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read;
+    let context = || format!("cannot read certificate `{}`", path.display());
+    if !std::fs::metadata(path).with_context(context)?.is_file() {
+        bail!("certificate `{}` is not a regular file", path.display());
+    }
+    let file = std::fs::File::open(path).with_context(context)?;
+    let mut bytes = Vec::new();
+    file.take(SIZE_MOST as u64 + 1).read_to_end(&mut bytes).with_context(context)?;
+    Ok(bytes)
 }

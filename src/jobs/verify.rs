@@ -1,11 +1,18 @@
 //! A proved Lipschitz bound of a network.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
+use anyhow::Context;
+use lipcert_proofs::CertificateFile;
+use lipcert_proofs::format::{ModelBytes, Tool as FormatTool};
+use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::statement::Output;
 
+use super::load::{Loaded, load};
+use super::prove::prove;
 use super::{ModelOptions, Progress};
-use crate::results::Verified;
+use crate::results::{FileHash, Lipschitz, Semantics, Tool, Verdict, Verified, VerifySchema};
 
 /// How a bound is proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +52,56 @@ pub struct Outcome {
 ///
 /// # Errors
 ///
-/// If the model cannot be read, or has numbers that are not finite.
+/// If the model cannot be read, has numbers that are not finite, or `output` names a class that it does not have.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
-    progress.begin("proving layers", 0);
-    anyhow::bail!("cannot verify `{}`", options.model.display())
+    let start = Instant::now();
+    let loaded = load(&options.model, &options.read, None)?;
+    super::load::require_output(&loaded, options.output)?;
+    // Both methods are the same rules for the architectures of this version.
+    let (Method::Auto | Method::Layers) = options.method;
+    let (layers, certificate) = prove(&loaded.network, options.output, progress);
+    let bytes = certificate.as_ref().map(|certificate| certificate_bytes(certificate, &loaded)).transpose()?;
+    let verdict = if certificate.is_some() { Verdict::Certified } else { Verdict::NotCertified };
+    let verified = Verified {
+        schema: VerifySchema::V1,
+        tool: Tool::current(),
+        verdict,
+        assumptions: Vec::new(),
+        semantics: Semantics::Real,
+        command: options.command.clone(),
+        lipschitz: lipschitz_of(options.output, certificate.as_ref()),
+        layers,
+        certificate: bytes.as_deref().map(hash),
+        method: "layers".to_owned(),
+        model: loaded.model,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    Ok(Outcome { verified, certificate: bytes })
+}
+
+/// The bytes of the certificate file of a checked network.
+pub(super) fn certificate_bytes(certificate: &NetworkCertificate<'_>, loaded: &Loaded) -> anyhow::Result<Vec<u8>> {
+    let tool = Tool::current();
+    let tool = FormatTool { name: tool.name, version: tool.version };
+    let model = ModelBytes { sha256: loaded.model.sha256.clone(), bytes: loaded.bytes };
+    let file = CertificateFile::record(certificate, &loaded.network.names, model, tool).context("cannot write the certificate")?;
+    Ok(file.to_bytes())
+}
+
+/// The hash of the bytes of a file that has no path yet.
+pub(super) fn hash(bytes: &[u8]) -> FileHash {
+    use sha2::{Digest, Sha256};
+    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    FileHash { path: None, sha256 }
+}
+
+/// The bounds of a checked network, or of one where nothing is proved.
+pub(super) fn lipschitz_of(output: Output, certificate: Option<&NetworkCertificate<'_>>) -> Lipschitz {
+    let output = match output {
+        Output::All => "all".to_owned(),
+        Output::Features => "features".to_owned(),
+        Output::Class(class) => format!("class:{class}"),
+        Output::Pair(a, b) => format!("pair:{a},{b}"),
+    };
+    Lipschitz { output, upper: certificate.map(|c| c.upper()), features: certificate.map(|c| c.features()) }
 }

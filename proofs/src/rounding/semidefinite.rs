@@ -33,7 +33,7 @@ pub(crate) fn prove_semidefinite(n: usize, matrix: &[f64], error: f64) -> Result
         return Ok(());
     }
     let trace = (0..n).map(|i| matrix[i * n + i].abs()).sum::<f64>();
-    let shift = 2.0 * error + 4.0 * gamma_up(n + 2) * trace + trace * 1e-15;
+    let shift = 1.001 * error + 4.0 * gamma_up(n + 2) * trace + trace * 1e-15;
     let failed = |residual| Err(CheckError::NotSemidefinite { shift, residual });
 
     let mut shifted = matrix.to_vec();

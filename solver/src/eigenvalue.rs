@@ -1,0 +1,145 @@
+//! Approximations of the smallest `λ` with `A Aᵀ ⪯ λ diag(T)`, for dense layers and convolutions.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side, c64};
+use lipcert_proofs::rounding::gram::Gram;
+
+/// Up to this size all eigenvalues are computed; above, Lanczos finds the largest.
+const DENSE_MOST: usize = 256;
+
+/// Lanczos steps: the largest eigenvalue of a trained layer is found to about six digits.
+const STEPS: usize = 60;
+
+/// Up to this many inner channels the symbol of a convolution is decomposed at every frequency.
+pub const SYMBOL_MOST: usize = 64;
+
+/// Approximates the largest eigenvalue of `T^{-1/2} A Aᵀ T^{-1/2}` for a dense layer, from below.
+///
+/// `scale` holds `T`, `(inner,)`; 0 switches a row off. Returns 0 if no row is on, and nothing if an eigenvalue routine did not converge or
+/// the numbers overflow.
+#[must_use]
+pub fn approx_dense(gram: &Gram, scale: &[f64]) -> Option<f64> {
+    let n = gram.inner();
+    let roots: Vec<f64> = scale.iter().map(|t| if *t > 0.0 { t.sqrt().recip() } else { 0.0 }).collect();
+    let centre = MatRef::from_column_major_slice(gram.approx_centre(), n, n);
+    let largest = if n <= DENSE_MOST {
+        let scaled = Mat::from_fn(n, n, |i, j| centre[(i, j)] * roots[i] * roots[j]);
+        scaled.self_adjoint_eigenvalues(Side::Lower).ok()?.last().copied()?
+    } else {
+        lanczos(centre, &roots)?
+    };
+    largest.is_finite().then_some(largest.max(0.0))
+}
+
+/// The largest Ritz value of `D G D` after [`STEPS`] steps with full reorthogonalisation, `D = diag(roots)`.
+fn lanczos(gram: MatRef<'_, f64>, roots: &[f64]) -> Option<f64> {
+    let n = roots.len();
+    let mut basis = Mat::<f64>::zeros(n, STEPS + 1);
+    let (mut diagonal, mut off) = (Vec::with_capacity(STEPS), Vec::with_capacity(STEPS));
+    // A fixed start without symmetry, so that it is orthogonal to no eigenvector that matters.
+    let start: Vec<f64> = (0..n).map(|i| 1.0 + (i as f64 * 0.618_033_988_749_895).fract()).collect();
+    let norm = start.iter().map(|v| v * v).sum::<f64>().sqrt();
+    for (i, value) in start.iter().enumerate() {
+        basis[(i, 0)] = value / norm;
+    }
+    let mut product = vec![0.0; n];
+    let mut weights = vec![0.0; STEPS + 1];
+    for step in 0..STEPS.min(n) {
+        let scaled: Vec<f64> = (0..n).map(|i| basis[(i, step)] * roots[i]).collect();
+        let target = MatMut::from_column_major_slice_mut(&mut product, n, 1);
+        matmul(target, Accum::Replace, gram, MatRef::from_column_major_slice(&scaled, n, 1), 1.0, Par::Seq);
+        product.iter_mut().zip(roots).for_each(|(value, root)| *value *= root);
+        // Twice is enough to stay orthogonal.
+        for pass in 0..2 {
+            let so_far = basis.subcols(0, step + 1);
+            let column = MatMut::from_column_major_slice_mut(&mut weights[..=step], step + 1, 1);
+            matmul(column, Accum::Replace, so_far.transpose(), MatRef::from_column_major_slice(&product, n, 1), 1.0, Par::Seq);
+            if pass == 0 {
+                diagonal.push(weights[step]);
+            }
+            let target = MatMut::from_column_major_slice_mut(&mut product, n, 1);
+            matmul(target, Accum::Add, so_far, MatRef::from_column_major_slice(&weights[..=step], step + 1, 1), -1.0, Par::Seq);
+        }
+        let length = product.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if length.is_nan() || length <= 1e-13 {
+            break;
+        }
+        off.push(length);
+        for (i, value) in product.iter().enumerate() {
+            basis[(i, step + 1)] = value / length;
+        }
+    }
+    let k = diagonal.len();
+    let tridiagonal = Mat::from_fn(k, k, |i, j| match i.abs_diff(j) {
+        0 => diagonal[i],
+        1 => off[i.min(j)],
+        _ => 0.0,
+    });
+    tridiagonal.self_adjoint_eigenvalues(Side::Lower).ok()?.last().copied()
+}
+
+/// Approximates the largest eigenvalue of `T^{-1/2} S(ω) T^{-1/2}` over the frequencies `(2π / grid) ℤ²` of a convolution.
+///
+/// `scale` holds `T`, `(inner,)`; 0 switches a channel off. Nothing if there are more than [`SYMBOL_MOST`] channels or a routine fails.
+#[must_use]
+pub fn approx_on_grid(gram: &Gram, scale: &[f64], grid: usize) -> Option<f64> {
+    let (n, span) = (gram.inner(), gram.span());
+    if n > SYMBOL_MOST {
+        return None;
+    }
+    let roots: Vec<f64> = scale.iter().map(|t| if *t > 0.0 { t.sqrt().recip() } else { 0.0 }).collect();
+    let shift = (span - 1) / 2;
+    let turn = |a: usize, s: usize| (a * (s + grid * span - shift)) % grid;
+    let phases: Vec<c64> = (0..grid)
+        .map(|m| {
+            let (sin, cos) = (std::f64::consts::TAU * m as f64 / grid as f64).sin_cos();
+            c64::new(cos, sin)
+        })
+        .collect();
+    let mut largest: f64 = 0.0;
+    for a in 0..=grid / 2 {
+        for b in 0..grid {
+            let symbol = Mat::from_fn(n, n, |i, j| {
+                let entries = &gram.approx_centre()[(i * n + j) * span * span..(i * n + j + 1) * span * span];
+                let mut sum = c64::new(0.0, 0.0);
+                for (position, value) in entries.iter().enumerate() {
+                    sum += phases[(turn(a, position / span) + turn(b, position % span)) % grid] * *value;
+                }
+                sum * (roots[i] * roots[j])
+            });
+            let top = symbol.self_adjoint_eigenvalues(Side::Lower).ok()?.last().copied()?;
+            largest = largest.max(top);
+        }
+    }
+    largest.is_finite().then_some(largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lipcert_proofs::statement::{Kernel, Matrix};
+
+    /// Lanczos and the full decomposition see the same matrix.
+    #[test]
+    fn lanczos_agrees_with_all_eigenvalues() {
+        let (rows, cols) = (300, 200);
+        let data: Vec<f64> = (0..rows * cols).map(|k| ((k * k * 7919 + k) % 1009) as f64 / 1009.0 - 0.3).collect();
+        let gram = Gram::dense(&Matrix::new("weight", rows, cols, data).expect("a matrix")).expect("a Gram matrix");
+        let scale: Vec<f64> = (0..rows).map(|i| 50.0 + i as f64).collect();
+        let approx = approx_dense(&gram, &scale).expect("a value");
+        let centre = MatRef::from_column_major_slice(gram.approx_centre(), rows, rows);
+        let scaled = Mat::from_fn(rows, rows, |i, j| centre[(i, j)] / (scale[i] * scale[j]).sqrt());
+        let all = scaled.self_adjoint_eigenvalues(Side::Lower).expect("eigenvalues");
+        let truth = all.last().expect("one");
+        assert!((approx - truth).abs() <= 1e-9 * truth, "{approx} {truth}");
+    }
+
+    #[test]
+    fn a_shift_has_the_symbol_one() {
+        let kernel = Kernel::new("kernel", 1, 1, 3, vec![0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]).expect("a kernel");
+        let gram = Gram::lattice(&kernel).expect("a self-correlation");
+        let value = approx_on_grid(&gram, &[2.0], 16).expect("a value");
+        assert!((value - 0.5).abs() < 1e-14);
+        assert!(approx_on_grid(&gram, &[0.0], 16).expect("a value").abs() < 1e-14);
+    }
+}

@@ -1,0 +1,86 @@
+//! Model files, read once for every job.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use lipcert_models::checkpoint::Checkpoint;
+use lipcert_models::network::{LoadOptions, Network};
+use lipcert_models::preprocess::Preprocess;
+use lipcert_proofs::statement::{Decimal, Layer, Output};
+
+use super::ModelOptions;
+use crate::results::Model;
+
+/// A network with what the results say about its file.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The network.
+    pub(crate) network: Network,
+    /// The file.
+    pub(crate) model: Model,
+    /// Length of the file.
+    pub(crate) bytes: u64,
+}
+
+/// Reads a model; the input shape is the caller's, else that of the data, else what the file says.
+pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>) -> anyhow::Result<Loaded> {
+    if let (Some(asked), Some(found)) = (options.input, data) {
+        if asked != found {
+            bail!("--input is {}, the samples are {}", shape_words(&asked), shape_words(&found));
+        }
+    }
+    let preprocess = match &options.preprocess {
+        Some(text) => text.parse::<Preprocess>().context("--preprocess")?,
+        None => Preprocess::File,
+    };
+    load_as(path, &LoadOptions { input: options.input.or(data), preprocess })
+}
+
+/// Reads a model with options that are already understood.
+pub(crate) fn load_as(path: &Path, options: &LoadOptions) -> anyhow::Result<Loaded> {
+    let checkpoint = Checkpoint::open(path)?;
+    let network = Network::load(&checkpoint, options)?;
+    let again = Checkpoint::open(path)?;
+    if again.sha256() != checkpoint.sha256() {
+        bail!("`{}` was changed while it was read", path.display());
+    }
+    let model = Model {
+        path: path.display().to_string(),
+        sha256: checkpoint.sha256().to_owned(),
+        format: checkpoint.format().to_string(),
+        architecture: network.architecture.clone(),
+        parameters: network.parameters,
+        input: network.map.input().sizes(),
+        preprocess: preprocess_words(&network),
+    };
+    Ok(Loaded { network, model, bytes: checkpoint.bytes() })
+}
+
+/// Refuses an output that names a class the head does not have.
+pub(crate) fn require_output(loaded: &Loaded, output: Output) -> anyhow::Result<()> {
+    let classes = loaded.network.map.classes();
+    let asked = match output {
+        Output::All | Output::Features => return Ok(()),
+        Output::Class(class) => class,
+        Output::Pair(a, b) if a == b => bail!("--output pair:{a},{b}: the difference of a logit with itself is 0"),
+        Output::Pair(a, b) => a.max(b),
+    };
+    if asked >= classes {
+        bail!("class {asked} does not exist in `{}`: it has the classes 0 to {}", loaded.model.path, classes - 1);
+    }
+    Ok(())
+}
+
+/// `3x32x32`.
+pub(crate) fn shape_words(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// The preprocessing as `--preprocess` would take it.
+fn preprocess_words(network: &Network) -> String {
+    let list = |values: &[Decimal]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    match network.map.layers().first() {
+        Some(Layer::Normalize { mean, std }) => format!("mean={};std={}", list(mean), list(std)),
+        _ => "none".to_owned(),
+    }
+}

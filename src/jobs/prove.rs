@@ -1,0 +1,175 @@
+//! A certificate for every layer of a network: hints from the solver, checks by the proofs.
+
+use std::time::Instant;
+
+use lipcert_models::forward::float32_factor;
+use lipcert_models::network::Network;
+use lipcert_proofs::CheckError;
+use lipcert_proofs::certificate::{GramClaim, GramWitness, ImageSize, LayerCertificate, LayerClaim, Prepared, Witness};
+use lipcert_proofs::rounding::directed::sqrt_up;
+use lipcert_proofs::rules::compose::NetworkCertificate;
+use lipcert_proofs::rules::{circulant_grid, formula, structural, tolerance};
+use lipcert_proofs::statement::{Layer, Output, Scale};
+use lipcert_solver::eigenvalue::{approx_dense, approx_on_grid};
+use rayon::prelude::*;
+
+use super::Progress;
+use crate::results::LayerResult;
+
+/// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
+const MARGINS: [f64; 5] = [1e-9, 5e-8, 1e-6, 1e-4, 1e-2];
+
+/// Proves all layers, in parallel, and composes them if every one is proved.
+pub(crate) fn prove<'a>(
+    network: &'a Network,
+    output: Output,
+    progress: &dyn Progress,
+) -> (Vec<LayerResult>, Option<NetworkCertificate<'a>>) {
+    check_layers(network, output, progress, |_, prepared| find_claim(prepared))
+}
+
+/// Checks a claim for every layer, in parallel, and composes the certificates if every one holds.
+///
+/// `claim` gives the claim of the layer with that index.
+pub(crate) fn check_layers<'a>(
+    network: &'a Network,
+    output: Output,
+    progress: &dyn Progress,
+    claim: impl Fn(usize, &Prepared<'a>) -> Result<LayerClaim, CheckError> + Sync,
+) -> (Vec<LayerResult>, Option<NetworkCertificate<'a>>) {
+    let map = &network.map;
+    let work: Vec<_> = map.layers().iter().zip(map.input_shapes()).zip(&network.names).enumerate().collect();
+    progress.begin("proving layers", work.len());
+    let outcomes: Vec<(LayerResult, Option<LayerCertificate<'a>>)> = work
+        .into_par_iter()
+        .map(|(index, ((layer, input), name))| {
+            let start = Instant::now();
+            let mut result =
+                LayerResult { index, name: name.clone(), kind: layer.kind().to_owned(), ..LayerResult::default() };
+            let checked = Prepared::new(layer, input).and_then(|prepared| {
+                let certificate = LayerCertificate::check(&prepared, claim(index, &prepared)?)?;
+                result.float32_delta = deployed_excess(&prepared)?;
+                Ok(certificate)
+            });
+            let certificate = match checked {
+                Ok(certificate) => {
+                    describe(&certificate, &mut result);
+                    Some(certificate)
+                }
+                Err(cause) => {
+                    result.error = Some(cause.to_string());
+                    None
+                }
+            };
+            result.seconds = start.elapsed().as_secs_f64();
+            progress.advance(1);
+            (result, certificate)
+        })
+        .collect();
+    let (results, certificates): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
+    let proved: Option<Vec<_>> = certificates.into_iter().collect();
+    let composed = proved.and_then(|layers| NetworkCertificate::compose(map, layers, output).ok());
+    (results, composed)
+}
+
+/// What a certificate says, for the table of layers.
+fn describe(certificate: &LayerCertificate<'_>, result: &mut LayerResult) {
+    let witness = certificate.witness();
+    result.bound = Some(certificate.lipschitz());
+    result.rule = Some(match witness.inside() {
+        Some(inside) => format!("{} + {}", witness.rule(), inside.witness.rule()),
+        None => witness.rule().to_owned(),
+    });
+    if let Some(inside) = witness.inside() {
+        result.gram_lambda = Some(inside.lambda);
+        if !matches!(certificate.layer(), Layer::NormalizedHead { .. }) {
+            result.slack = Some(lipcert_proofs::rounding::directed::sub_down(1.0, inside.lambda));
+        }
+    }
+}
+
+/// The proved excess `δ` of the factor that float32 code of the layer computes; nothing for a layer without a formula.
+fn deployed_excess(prepared: &Prepared<'_>) -> Result<Option<f64>, CheckError> {
+    match prepared.layer() {
+        Layer::ResidualConv { scale: Scale::RowSum { .. } | Scale::Weighted { .. }, .. }
+        | Layer::ResidualDense { scale: Scale::RowSum { .. } | Scale::Weighted { .. }, .. } => {
+            let factor: Vec<f64> = float32_factor(prepared.layer()).into_iter().map(f64::from).collect();
+            match prepared.excess_up(&factor) {
+                Ok(excess) => Ok(Some(excess)),
+                // A float32 overflow or underflow: the deployed program is broken there, the real function is not.
+                Err(CheckError::NotPositive { .. }) => Ok(None),
+                Err(other) => Err(other),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Looks for a claim that the check will accept.
+fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
+    let layer = prepared.layer();
+    match layer {
+        Layer::ResidualConv { scale, .. } | Layer::ResidualDense { scale, .. } => {
+            let inside = find_gram(prepared);
+            match (scale, inside) {
+                (Scale::RowSum { .. } | Scale::Weighted { .. }, inside) => {
+                    Ok(LayerClaim { lipschitz: formula::bound_up(layer)?, witness: Witness::Formula { inside: inside.ok() } })
+                }
+                (Scale::Stored { .. }, inside) => {
+                    let inside = inside?;
+                    let lipschitz = tolerance::bound_up(inside.lambda);
+                    Ok(LayerClaim { lipschitz, witness: Witness::Tolerance { inside } })
+                }
+            }
+        }
+        Layer::NormalizedHead { .. } => {
+            let inside = find_gram(prepared)?;
+            Ok(LayerClaim { lipschitz: sqrt_up(inside.lambda), witness: Witness::NormalizedRows { inside } })
+        }
+        Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => {
+            Ok(LayerClaim { lipschitz: structural::bound_up(layer)?, witness: Witness::Structural {} })
+        }
+    }
+}
+
+/// Looks for the smallest provable `λ` with `A Aᵀ ⪯ λ diag(T)`: spectral first, then diagonal dominance.
+fn find_gram(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
+    let mut best = dominance(prepared);
+    let Some((gram, scale)) = prepared.approx_condition() else { return best };
+    let (hint, witness) = if matches!(prepared.layer(), Layer::ResidualConv { .. }) {
+        let image = ImageSize::Stated;
+        let grid = circulant_grid::least_grid(gram.span(), prepared.input(), image);
+        let hint = if grid <= circulant_grid::GRID_MOST { approx_on_grid(gram, &scale, grid) } else { None };
+        (hint, GramWitness::CirculantGrid { grid, image })
+    } else {
+        (approx_dense(gram, &scale), GramWitness::Cholesky {})
+    };
+    let Some(hint) = hint else { return best };
+    for margin in MARGINS {
+        let lambda = hint * (1.0 + margin) + f64::MIN_POSITIVE;
+        if best.as_ref().is_ok_and(|found| found.lambda <= lambda) {
+            break;
+        }
+        let claim = GramClaim { lambda, witness: witness.clone() };
+        if prepared.check_gram(&claim).is_ok() {
+            best = Ok(claim);
+            break;
+        }
+    }
+    best
+}
+
+/// The `λ` of diagonal dominance with the layer's own weights, with room for another machine's last bits.
+fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
+    let lambda = match prepared.layer() {
+        Layer::ResidualConv { scale: Scale::Stored { factor }, .. } | Layer::ResidualDense { scale: Scale::Stored { factor }, .. } => {
+            let lambda = 1.0 + prepared.excess_up(factor)?;
+            lambda + 1e-12 * lambda.abs()
+        }
+        // The rows have norm 1, so no row sum of their Gram matrix is above their number.
+        Layer::NormalizedHead { weight, .. } => weight.rows() as f64 + 1e-9,
+        _ => 1.0 + 1e-9,
+    };
+    let claim = GramClaim { lambda, witness: GramWitness::DiagonalDominance { weights: None } };
+    prepared.check_gram(&claim).map(|()| claim)
+}
