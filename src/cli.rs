@@ -74,9 +74,10 @@ pub(crate) struct ModelArgs {
     /// Input shape, channels × height × width [default: that of the data or of the file]
     #[arg(long, value_name = "CxHxW", value_parser = parse::input_shape)]
     pub(crate) input: Option<[usize; 3]>,
-    /// What is done to the raw input, a part of the certified function: `cifar10`, `mnist`, `none` or `mean=a,b,c;std=d,e,f`
-    #[arg(long, value_name = "NAME", default_value = "none")]
-    pub(crate) preprocess: String,
+    /// What is done to the raw input, a part of the certified function: `cifar10`, `cifar100`, `mnist`, `none` or
+    /// `mean=a,b,c;std=d,e,f` [default: what the file declares, else none]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preprocess: Option<String>,
     /// Which network the file holds; `auto` finds out from names and shapes
     #[arg(long, value_enum, default_value_t = Arch::Auto)]
     pub(crate) arch: Arch,

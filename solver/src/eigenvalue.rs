@@ -47,18 +47,39 @@ fn lanczos(gram: MatRef<'_, f64>, roots: &[f64]) -> Option<f64> {
     for step in 0..STEPS.min(n) {
         let scaled: Vec<f64> = (0..n).map(|i| basis[(i, step)] * roots[i]).collect();
         let target = MatMut::from_column_major_slice_mut(&mut product, n, 1);
-        matmul(target, Accum::Replace, gram, MatRef::from_column_major_slice(&scaled, n, 1), 1.0, Par::Seq);
+        matmul(
+            target,
+            Accum::Replace,
+            gram,
+            MatRef::from_column_major_slice(&scaled, n, 1),
+            1.0,
+            Par::Seq,
+        );
         product.iter_mut().zip(roots).for_each(|(value, root)| *value *= root);
         // Twice is enough to stay orthogonal.
         for pass in 0..2 {
             let so_far = basis.subcols(0, step + 1);
             let column = MatMut::from_column_major_slice_mut(&mut weights[..=step], step + 1, 1);
-            matmul(column, Accum::Replace, so_far.transpose(), MatRef::from_column_major_slice(&product, n, 1), 1.0, Par::Seq);
+            matmul(
+                column,
+                Accum::Replace,
+                so_far.transpose(),
+                MatRef::from_column_major_slice(&product, n, 1),
+                1.0,
+                Par::Seq,
+            );
             if pass == 0 {
                 diagonal.push(weights[step]);
             }
             let target = MatMut::from_column_major_slice_mut(&mut product, n, 1);
-            matmul(target, Accum::Add, so_far, MatRef::from_column_major_slice(&weights[..=step], step + 1, 1), -1.0, Par::Seq);
+            matmul(
+                target,
+                Accum::Add,
+                so_far,
+                MatRef::from_column_major_slice(&weights[..=step], step + 1, 1),
+                -1.0,
+                Par::Seq,
+            );
         }
         let length = product.iter().map(|v| v * v).sum::<f64>().sqrt();
         if length.is_nan() || length <= 1e-13 {
@@ -123,7 +144,9 @@ mod tests {
     #[test]
     fn lanczos_agrees_with_all_eigenvalues() {
         let (rows, cols) = (300, 200);
-        let data: Vec<f64> = (0..rows * cols).map(|k| ((k * k * 7919 + k) % 1009) as f64 / 1009.0 - 0.3).collect();
+        let data: Vec<f64> = (0..rows * cols)
+            .map(|k| ((k * k * 7919 + k) % 1009) as f64 / 1009.0 - 0.3)
+            .collect();
         let gram = Gram::dense(&Matrix::new("weight", rows, cols, data).expect("a matrix")).expect("a Gram matrix");
         let scale: Vec<f64> = (0..rows).map(|i| 50.0 + i as f64).collect();
         let approx = approx_dense(&gram, &scale).expect("a value");

@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::status::Status;
 
 /// The files of the demo, in the order in which they are written.
-const NAMES: [&str; 4] = ["model.pth", "certificate.json", "run.json", "report.html"];
+const NAMES: [&str; 4] = ["model.safetensors", "certificate.json", "run.json", "report.html"];
 
 /// Runs the whole job on what is built in.
 pub(super) fn run(args: &DemoArgs, strict: bool, output: &Output) -> anyhow::Result<Status> {

@@ -98,12 +98,21 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     };
     if let [path] = models.as_slice() {
         let OneRun { certified, samples, .. } = one(path)?;
-        return Ok(Outcome { run: Run::One(Box::new(certified)), samples });
+        return Ok(Outcome {
+            run: Run::One(Box::new(certified)),
+            samples,
+        });
     }
-    let rows: Vec<Certified> = models.iter().map(|path| one(path).map(|run| run.certified)).collect::<Result<_, _>>()?;
+    let rows: Vec<Certified> = models
+        .iter()
+        .map(|path| one(path).map(|run| run.certified))
+        .collect::<Result<_, _>>()?;
     let many = CertifiedModels::new(options.command.clone(), rows, start.elapsed().as_secs_f64());
     let many = many.context("no model was given")?;
-    Ok(Outcome { run: Run::Many(Box::new(many)), samples: Vec::new() })
+    Ok(Outcome {
+        run: Run::Many(Box::new(many)),
+        samples: Vec::new(),
+    })
 }
 
 /// Proves the bound of one network and judges every sample.
@@ -117,10 +126,16 @@ pub(super) fn certify_one(
     let start = Instant::now();
     let path = &loaded.model.path;
     let network = &loaded.network;
-    dataset.require_classes(network.map.classes()).with_context(|| format!("labels for `{path}`"))?;
+    dataset
+        .require_classes(network.map.classes())
+        .with_context(|| format!("labels for `{path}`"))?;
     let (expected, found) = (network.map.input().sizes(), dataset.shape());
     if expected != found {
-        bail!("`{path}` takes {}, the samples are {}", shape_words(&expected), shape_words(&found));
+        bail!(
+            "`{path}` takes {}, the samples are {}",
+            shape_words(&expected),
+            shape_words(&found)
+        );
     }
     let (layers, certificate) = prove(network, Output::All, progress);
     let evaluation = Instant::now();
@@ -143,8 +158,12 @@ pub(super) fn certify_one(
             radius: judgement.radius.value(),
         })
         .collect();
-    let hits: Vec<&Judgement> =
-        judgements.iter().zip(labels).filter(|(j, label)| j.predicted == usize::from(**label)).map(|(j, _)| j).collect();
+    let hits: Vec<&Judgement> = judgements
+        .iter()
+        .zip(labels)
+        .filter(|(j, label)| j.predicted == usize::from(**label))
+        .map(|(j, _)| j)
+        .collect();
     let correct: Vec<&Judgement> = hits.iter().copied().filter(|judgement| judgement.decided()).collect();
     let total = dataset.len();
     let rows = epsilons.iter().map(|epsilon| {
@@ -158,12 +177,19 @@ pub(super) fn certify_one(
             !judgement.radius.covers(Interval::point(size)) && judgement.radius_limit >= size
         })
     };
-    let bytes = certificate.as_ref().map(|certificate| certificate_bytes(certificate, loaded)).transpose()?;
+    let bytes = certificate
+        .as_ref()
+        .map(|certificate| certificate_bytes(certificate, loaded))
+        .transpose()?;
     let radii: Vec<f64> = correct.iter().map(|judgement| judgement.radius.value()).collect();
     let certified = Certified {
         schema: CertifySchema::Certify1,
         tool: Tool::current(),
-        verdict: if certificate.is_some() { Verdict::Certified } else { Verdict::NotCertified },
+        verdict: if certificate.is_some() {
+            Verdict::Certified
+        } else {
+            Verdict::NotCertified
+        },
         assumptions: Vec::new(),
         semantics: Semantics::Real,
         command: command.to_owned(),
@@ -189,7 +215,11 @@ pub(super) fn certify_one(
         seconds: start.elapsed().as_secs_f64(),
         samples_per_second: total as f64 / evaluated,
     };
-    Ok(OneRun { certified, samples, certificate: bytes })
+    Ok(OneRun {
+        certified,
+        samples,
+        certificate: bytes,
+    })
 }
 
 /// What is known of all samples.
@@ -243,13 +273,23 @@ fn open_data(choice: &DataChoice) -> anyhow::Result<Dataset> {
         Split::Test => data::Split::Test,
         Split::Train => data::Split::Train,
     };
-    Ok(Dataset::open(&choice.name, &DataOptions { split, limit: choice.limit, shard })?)
+    Ok(Dataset::open(
+        &choice.name,
+        &DataOptions {
+            split,
+            limit: choice.limit,
+            shard,
+        },
+    )?)
 }
 
 /// Refuses two perturbation sizes that are the same number.
 fn require_distinct(epsilons: &[Epsilon]) -> anyhow::Result<()> {
     for (index, epsilon) in epsilons.iter().enumerate() {
-        if let Some(earlier) = epsilons[..index].iter().find(|other| other.radius().to_bits() == epsilon.radius().to_bits()) {
+        if let Some(earlier) = epsilons[..index]
+            .iter()
+            .find(|other| other.radius().to_bits() == epsilon.radius().to_bits())
+        {
             bail!("--eps: `{}` and `{}` are the same size", earlier.text(), epsilon.text());
         }
     }

@@ -52,19 +52,31 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     // The bytes first: everything else about another model would only be confusing.
     let found = lipcert_models::checkpoint::Checkpoint::open(&options.model)?;
     if found.sha256() != file.model.sha256 {
-        let cause = FormatError::Model { certified: file.model.sha256.clone(), found: found.sha256().to_owned() };
+        let cause = FormatError::Model {
+            certified: file.model.sha256.clone(),
+            found: found.sha256().to_owned(),
+        };
         return Err(cause).with_context(|| format!("certificate `{path}`, model `{}`", options.model.display()));
     }
-    let loaded = load_as(&options.model, &LoadOptions { input: Some(input), preprocess })?;
+    let loaded = load_as(
+        &options.model,
+        &LoadOptions {
+            input: Some(input),
+            preprocess,
+        },
+    )?;
     let claims = file
         .claims(&loaded.model.sha256, &loaded.network.map, &loaded.network.names)
         .with_context(|| format!("certificate `{path}`"))?;
-    let (layers, certificate) =
-        check_layers(&loaded.network, file.output, progress, |index, _| Ok(claims[index].clone()));
+    let (layers, certificate) = check_layers(&loaded.network, file.output, progress, |index, _| Ok(claims[index].clone()));
     if let Some(certificate) = &certificate {
         file.confirm(certificate).with_context(|| format!("certificate `{path}`"))?;
     }
-    let verdict = if certificate.is_some() { Verdict::Certified } else { Verdict::NotCertified };
+    let verdict = if certificate.is_some() {
+        Verdict::Certified
+    } else {
+        Verdict::NotCertified
+    };
     Ok(Checked {
         schema: CheckSchema::V1,
         tool: Tool::current(),
@@ -74,7 +86,10 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
         command: options.command.clone(),
         lipschitz: lipschitz_of(file.output, certificate.as_ref()),
         layers,
-        certificate: FileHash { path: Some(path), ..hash(&bytes) },
+        certificate: FileHash {
+            path: Some(path),
+            ..hash(&bytes)
+        },
         model: loaded.model,
         seconds: start.elapsed().as_secs_f64(),
     })
@@ -89,6 +104,8 @@ fn read_limited(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     }
     let file = std::fs::File::open(path).with_context(context)?;
     let mut bytes = Vec::new();
-    file.take(SIZE_MOST as u64 + 1).read_to_end(&mut bytes).with_context(context)?;
+    file.take(SIZE_MOST as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(context)?;
     Ok(bytes)
 }

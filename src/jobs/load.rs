@@ -33,7 +33,13 @@ pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>
         Some(text) => text.parse::<Preprocess>().context("--preprocess")?,
         None => Preprocess::File,
     };
-    load_as(path, &LoadOptions { input: options.input.or(data), preprocess })
+    load_as(
+        path,
+        &LoadOptions {
+            input: options.input.or(data),
+            preprocess,
+        },
+    )
 }
 
 /// Reads a model with options that are already understood.
@@ -53,7 +59,11 @@ pub(crate) fn load_as(path: &Path, options: &LoadOptions) -> anyhow::Result<Load
         input: network.map.input().sizes(),
         preprocess: preprocess_words(&network),
     };
-    Ok(Loaded { network, model, bytes: checkpoint.bytes() })
+    Ok(Loaded {
+        network,
+        model,
+        bytes: checkpoint.bytes(),
+    })
 }
 
 /// Refuses an output that names a class the head does not have.
@@ -66,7 +76,11 @@ pub(crate) fn require_output(loaded: &Loaded, output: Output) -> anyhow::Result<
         Output::Pair(a, b) => a.max(b),
     };
     if asked >= classes {
-        bail!("class {asked} does not exist in `{}`: it has the classes 0 to {}", loaded.model.path, classes - 1);
+        bail!(
+            "class {asked} does not exist in `{}`: it has the classes 0 to {}",
+            loaded.model.path,
+            classes - 1
+        );
     }
     Ok(())
 }

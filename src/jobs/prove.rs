@@ -38,14 +38,24 @@ pub(crate) fn check_layers<'a>(
     claim: impl Fn(usize, &Prepared<'a>) -> Result<LayerClaim, CheckError> + Sync,
 ) -> (Vec<LayerResult>, Option<NetworkCertificate<'a>>) {
     let map = &network.map;
-    let work: Vec<_> = map.layers().iter().zip(map.input_shapes()).zip(&network.names).enumerate().collect();
+    let work: Vec<_> = map
+        .layers()
+        .iter()
+        .zip(map.input_shapes())
+        .zip(&network.names)
+        .enumerate()
+        .collect();
     progress.begin("proving layers", work.len());
     let outcomes: Vec<(LayerResult, Option<LayerCertificate<'a>>)> = work
         .into_par_iter()
         .map(|(index, ((layer, input), name))| {
             let start = Instant::now();
-            let mut result =
-                LayerResult { index, name: name.clone(), kind: layer.kind().to_owned(), ..LayerResult::default() };
+            let mut result = LayerResult {
+                index,
+                name: name.clone(),
+                kind: layer.kind().to_owned(),
+                ..LayerResult::default()
+            };
             let checked = Prepared::new(layer, input).and_then(|prepared| {
                 let certificate = LayerCertificate::check(&prepared, claim(index, &prepared)?)?;
                 result.float32_delta = deployed_excess(&prepared)?;
@@ -91,8 +101,14 @@ fn describe(certificate: &LayerCertificate<'_>, result: &mut LayerResult) {
 /// The proved excess `δ` of the factor that float32 code of the layer computes; nothing for a layer without a formula.
 fn deployed_excess(prepared: &Prepared<'_>) -> Result<Option<f64>, CheckError> {
     match prepared.layer() {
-        Layer::ResidualConv { scale: Scale::RowSum { .. } | Scale::Weighted { .. }, .. }
-        | Layer::ResidualDense { scale: Scale::RowSum { .. } | Scale::Weighted { .. }, .. } => {
+        Layer::ResidualConv {
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            ..
+        }
+        | Layer::ResidualDense {
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            ..
+        } => {
             let factor: Vec<f64> = float32_factor(prepared.layer()).into_iter().map(f64::from).collect();
             match prepared.excess_up(&factor) {
                 Ok(excess) => Ok(Some(excess)),
@@ -112,34 +128,48 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
         Layer::ResidualConv { scale, .. } | Layer::ResidualDense { scale, .. } => {
             let inside = find_gram(prepared);
             match (scale, inside) {
-                (Scale::RowSum { .. } | Scale::Weighted { .. }, inside) => {
-                    Ok(LayerClaim { lipschitz: formula::bound_up(layer)?, witness: Witness::Formula { inside: inside.ok() } })
-                }
+                (Scale::RowSum { .. } | Scale::Weighted { .. }, inside) => Ok(LayerClaim {
+                    lipschitz: formula::bound_up(layer)?,
+                    witness: Witness::Formula { inside: inside.ok() },
+                }),
                 (Scale::Stored { .. }, inside) => {
                     let inside = inside?;
                     let lipschitz = tolerance::bound_up(inside.lambda);
-                    Ok(LayerClaim { lipschitz, witness: Witness::Tolerance { inside } })
+                    Ok(LayerClaim {
+                        lipschitz,
+                        witness: Witness::Tolerance { inside },
+                    })
                 }
             }
         }
         Layer::NormalizedHead { .. } => {
             let inside = find_gram(prepared)?;
-            Ok(LayerClaim { lipschitz: sqrt_up(inside.lambda), witness: Witness::NormalizedRows { inside } })
+            Ok(LayerClaim {
+                lipschitz: sqrt_up(inside.lambda),
+                witness: Witness::NormalizedRows { inside },
+            })
         }
-        Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => {
-            Ok(LayerClaim { lipschitz: structural::bound_up(layer)?, witness: Witness::Structural {} })
-        }
+        Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => Ok(LayerClaim {
+            lipschitz: structural::bound_up(layer)?,
+            witness: Witness::Structural {},
+        }),
     }
 }
 
 /// Looks for the smallest provable `λ` with `A Aᵀ ⪯ λ diag(T)`: spectral first, then diagonal dominance.
 fn find_gram(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
     let mut best = dominance(prepared);
-    let Some((gram, scale)) = prepared.approx_condition() else { return best };
+    let Some((gram, scale)) = prepared.approx_condition() else {
+        return best;
+    };
     let (hint, witness) = if matches!(prepared.layer(), Layer::ResidualConv { .. }) {
         let image = ImageSize::Stated;
         let grid = circulant_grid::least_grid(gram.span(), prepared.input(), image);
-        let hint = if grid <= circulant_grid::GRID_MOST { approx_on_grid(gram, &scale, grid) } else { None };
+        let hint = if grid <= circulant_grid::GRID_MOST {
+            approx_on_grid(gram, &scale, grid)
+        } else {
+            None
+        };
         (hint, GramWitness::CirculantGrid { grid, image })
     } else {
         (approx_dense(gram, &scale), GramWitness::Cholesky {})
@@ -150,7 +180,10 @@ fn find_gram(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
         if best.as_ref().is_ok_and(|found| found.lambda <= lambda) {
             break;
         }
-        let claim = GramClaim { lambda, witness: witness.clone() };
+        let claim = GramClaim {
+            lambda,
+            witness: witness.clone(),
+        };
         if prepared.check_gram(&claim).is_ok() {
             best = Ok(claim);
             break;
@@ -162,7 +195,14 @@ fn find_gram(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
 /// The `λ` of diagonal dominance with the layer's own weights, with room for another machine's last bits.
 fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
     let lambda = match prepared.layer() {
-        Layer::ResidualConv { scale: Scale::Stored { factor }, .. } | Layer::ResidualDense { scale: Scale::Stored { factor }, .. } => {
+        Layer::ResidualConv {
+            scale: Scale::Stored { factor },
+            ..
+        }
+        | Layer::ResidualDense {
+            scale: Scale::Stored { factor },
+            ..
+        } => {
             let lambda = 1.0 + prepared.excess_up(factor)?;
             lambda + 1e-12 * lambda.abs()
         }
@@ -170,6 +210,9 @@ fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
         Layer::NormalizedHead { weight, .. } => weight.rows() as f64 + 1e-9,
         _ => 1.0 + 1e-9,
     };
-    let claim = GramClaim { lambda, witness: GramWitness::DiagonalDominance { weights: None } };
+    let claim = GramClaim {
+        lambda,
+        witness: GramWitness::DiagonalDominance { weights: None },
+    };
     prepared.check_gram(&claim).map(|()| claim)
 }

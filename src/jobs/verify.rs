@@ -60,8 +60,15 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     // Both methods are the same rules for the architectures of this version.
     let (Method::Auto | Method::Layers) = options.method;
     let (layers, certificate) = prove(&loaded.network, options.output, progress);
-    let bytes = certificate.as_ref().map(|certificate| certificate_bytes(certificate, &loaded)).transpose()?;
-    let verdict = if certificate.is_some() { Verdict::Certified } else { Verdict::NotCertified };
+    let bytes = certificate
+        .as_ref()
+        .map(|certificate| certificate_bytes(certificate, &loaded))
+        .transpose()?;
+    let verdict = if certificate.is_some() {
+        Verdict::Certified
+    } else {
+        Verdict::NotCertified
+    };
     let verified = Verified {
         schema: VerifySchema::V1,
         tool: Tool::current(),
@@ -76,15 +83,25 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         model: loaded.model,
         seconds: start.elapsed().as_secs_f64(),
     };
-    Ok(Outcome { verified, certificate: bytes })
+    Ok(Outcome {
+        verified,
+        certificate: bytes,
+    })
 }
 
 /// The bytes of the certificate file of a checked network.
 pub(super) fn certificate_bytes(certificate: &NetworkCertificate<'_>, loaded: &Loaded) -> anyhow::Result<Vec<u8>> {
     let tool = Tool::current();
-    let tool = FormatTool { name: tool.name, version: tool.version };
-    let model = ModelBytes { sha256: loaded.model.sha256.clone(), bytes: loaded.bytes };
-    let file = CertificateFile::record(certificate, &loaded.network.names, model, tool).context("cannot write the certificate")?;
+    let tool = FormatTool {
+        name: tool.name,
+        version: tool.version,
+    };
+    let model = ModelBytes {
+        sha256: loaded.model.sha256.clone(),
+        bytes: loaded.bytes,
+    };
+    let file =
+        CertificateFile::record(certificate, &loaded.network.names, model, tool).context("cannot write the certificate")?;
     Ok(file.to_bytes())
 }
 
@@ -103,5 +120,9 @@ pub(super) fn lipschitz_of(output: Output, certificate: Option<&NetworkCertifica
         Output::Class(class) => format!("class:{class}"),
         Output::Pair(a, b) => format!("pair:{a},{b}"),
     };
-    Lipschitz { output, upper: certificate.map(|c| c.upper()), features: certificate.map(|c| c.features()) }
+    Lipschitz {
+        output,
+        upper: certificate.map(|c| c.upper()),
+        features: certificate.map(|c| c.features()),
+    }
 }

@@ -56,6 +56,10 @@ pub struct Certified {
     pub certified: Vec<CertifiedAt>,
     /// Number of correct samples whose margin lies within its enclosure of the threshold at some ε.
     pub undecided: usize,
+    /// Samples whose label is the top class of the computed logits, but not by more than their proved error; they are not counted as
+    /// correct.
+    #[serde(default)]
+    pub unproved_class: usize,
     /// Largest proved error of a logit over all samples, rounded up; `null` if there is no proof.
     pub max_logit_error: Option<f64>,
     /// The certified-accuracy curve, see [`curve`](super::curve()).

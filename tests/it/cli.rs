@@ -105,6 +105,7 @@ fn run_file(verdict: Verdict) -> Vec<u8> {
         accuracy: 0.8,
         certified: ["36/255", "1"].map(row).to_vec(),
         undecided: 0,
+        unproved_class: 0,
         max_logit_error: Some(1e-10),
         curve: curve(&radii),
         layers: Vec::new(),

@@ -63,6 +63,7 @@ fn certified(mark: &str, samples: usize) -> Certified {
         accuracy: correct as f64 / samples as f64,
         certified: ["36/255", "72/255", "108/255", "1"].map(row).to_vec(),
         undecided: 0,
+        unproved_class: 0,
         max_logit_error: Some(2.5e-10),
         curve: curve(&radii),
         layers: vec![layer(0, "sll-conv", 1.0), layer(1, "sll-dense", 1.0 + 2e-12)],
