@@ -187,20 +187,28 @@ impl Architecture {
     /// Number of residual convolutions.
     #[must_use]
     pub fn convolutions(&self) -> usize {
-        self.layers.iter().filter(|layer| matches!(layer.plan, Plan::Conv { .. })).count()
+        self.layers
+            .iter()
+            .filter(|layer| matches!(layer.plan, Plan::Conv { .. }))
+            .count()
     }
 
     /// Number of residual dense layers.
     #[must_use]
     pub fn dense(&self) -> usize {
-        self.layers.iter().filter(|layer| matches!(layer.plan, Plan::Dense { .. })).count()
+        self.layers
+            .iter()
+            .filter(|layer| matches!(layer.plan, Plan::Dense { .. }))
+            .count()
     }
 
     /// Number of parameters, `q` and biases included.
     #[must_use]
     pub fn parameters(&self) -> usize {
         let count = |plan| match plan {
-            Plan::Conv { inner, channels, size, .. } => inner * (channels * size * size + 2),
+            Plan::Conv {
+                inner, channels, size, ..
+            } => inner * (channels * size * size + 2),
             Plan::Dense { inner, features, .. } => inner * (features + 2),
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten => 0,

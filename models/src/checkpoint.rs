@@ -52,8 +52,8 @@ use archive::ArchiveError as Archive;
 use blob::Blob;
 pub(crate) use error::shown;
 use format::Family;
-pub(crate) use view::position;
 use view::View;
+pub(crate) use view::position;
 
 /// Name, element type and shape of a stored tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -244,7 +244,9 @@ impl Checkpoint {
         // no more than the blob holds, which was compared with the file when it was opened
         let mut values = Vec::with_capacity(span.len());
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        blob.read(&shown(name.as_bytes()), &mut file, range, |bytes| dtype.widen(bytes, &mut values))?;
+        blob.read(&shown(name.as_bytes()), &mut file, range, |bytes| {
+            dtype.widen(bytes, &mut values)
+        })?;
         Ok(view.gather(values))
     }
 }
@@ -252,7 +254,9 @@ impl Checkpoint {
 /// The bytes of a whole small block.
 fn whole(blob: &Blob, name: &str, file: &mut File) -> Result<Vec<u8>, FileError> {
     let mut data = Vec::new();
-    blob.read(&shown(name.as_bytes()), file, 0..blob.size, |bytes| data.extend_from_slice(bytes))?;
+    blob.read(&shown(name.as_bytes()), file, 0..blob.size, |bytes| {
+        data.extend_from_slice(bytes)
+    })?;
     Ok(data)
 }
 

@@ -8,6 +8,7 @@
 pub mod architecture;
 pub mod checkpoint;
 pub mod error;
+pub mod inspect;
 pub mod network;
 pub mod preprocess;
 

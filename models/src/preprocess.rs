@@ -106,7 +106,10 @@ impl Preprocess {
             });
         }
         match std.iter().position(|value| !value.is_positive()) {
-            Some(index) => Err(PreprocessError::NotPositive { index, value: std[index] }),
+            Some(index) => Err(PreprocessError::NotPositive {
+                index,
+                value: std[index],
+            }),
             None => Ok(Self::Explicit { mean, std }),
         }
     }

@@ -127,7 +127,11 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
         let (kind, in_sll, in_weighted) = declared.kind();
         if (name == "sll" && !in_sll) || (name == "sll-weighted" && !in_weighted) {
             let architecture = name;
-            return Err(ArchitectureError::Kind { layer, kind, architecture });
+            return Err(ArchitectureError::Kind {
+                layer,
+                kind,
+                architecture,
+            });
         }
         let plan = plan(&declared, &mut tensors)?;
         layers.push(PlannedLayer { name: layer, plan });

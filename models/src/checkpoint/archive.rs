@@ -122,7 +122,11 @@ pub enum ArchiveError {
 pub(super) fn entries(file: &mut File, length: u64) -> Result<Vec<(String, Blob)>, FileError> {
     let listed = listed(file, length)?;
     if listed > MAX_ENTRIES {
-        return Err(ArchiveError::TooMany { listed, most: MAX_ENTRIES }.into());
+        return Err(ArchiveError::TooMany {
+            listed,
+            most: MAX_ENTRIES,
+        }
+        .into());
     }
     let mut archive = ZipArchive::new(BufReader::new(&mut *file)).map_err(ArchiveError::Directory)?;
     if archive.offset() != 0 {

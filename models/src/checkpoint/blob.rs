@@ -77,12 +77,22 @@ impl Blob {
     ///
     /// [`FileError::Io`] if the file ends early or the deflated stream is malformed, [`ArchiveError::Checksum`], and
     /// [`ArchiveError::Size`] if more bytes come out than the directory says.
-    pub(crate) fn read(&self, name: &str, file: &mut File, range: Range<u64>, mut sink: impl FnMut(&[u8])) -> Result<(), FileError> {
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        file: &mut File,
+        range: Range<u64>,
+        mut sink: impl FnMut(&[u8]),
+    ) -> Result<(), FileError> {
         let whole = self.deflated || self.crc.is_some();
         let start = if whole { 0 } else { range.start };
         file.seek(SeekFrom::Start(self.offset + start))?;
         let raw = io::BufReader::with_capacity(CHUNK, file.take(self.stored - start));
-        let mut reader: Box<dyn Read + '_> = if self.deflated { Box::new(DeflateDecoder::new(raw)) } else { Box::new(raw) };
+        let mut reader: Box<dyn Read + '_> = if self.deflated {
+            Box::new(DeflateDecoder::new(raw))
+        } else {
+            Box::new(raw)
+        };
         let mut crc = Crc::new();
         let mut buffer = vec![0u8; CHUNK];
         let mut at = start;

@@ -61,7 +61,10 @@ pub(super) fn sniff(head: &[u8]) -> Family {
         return Family::Safetensors;
     }
     let starts = |magic: &[u8]| head.starts_with(magic);
-    let text = !head.is_empty() && head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..));
+    let text = !head.is_empty()
+        && head
+            .iter()
+            .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..));
     Family::Other(if starts(b"\x89PNG") {
         FileKind::Png
     } else if starts(b"\xff\xd8\xff") {

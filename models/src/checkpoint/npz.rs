@@ -139,11 +139,7 @@ fn fields(text: &[u8]) -> Option<Fields<'_>> {
             "fortran_order" if order.is_none() => {
                 let yes = value.starts_with("True");
                 order = Some(yes);
-                end = if yes {
-                    4
-                } else {
-                    value.starts_with("False").then_some(5)?
-                };
+                end = if yes { 4 } else { value.starts_with("False").then_some(5)? };
             }
             "shape" if shape.is_none() => {
                 let length = value.find(')')?;

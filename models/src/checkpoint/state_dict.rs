@@ -118,7 +118,11 @@ pub(super) fn contents(
     let storages = heap.storages().iter().zip(used).filter(|(_, used)| *used);
     let storages = storages.map(|(storage, _)| size(storage)).sum();
     if bytes > SMALL && bytes / MAX_SHARING > storages {
-        return Err(StateDictError::Shared { tensors: bytes, storages }.into());
+        return Err(StateDictError::Shared {
+            tensors: bytes,
+            storages,
+        }
+        .into());
     }
     Ok(contents)
 }

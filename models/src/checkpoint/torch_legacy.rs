@@ -135,7 +135,11 @@ fn storages<'l>(
     let Node::List(keys) = list.get(keys) else {
         return Err(LegacyError::Keys.into());
     };
-    let known: HashMap<&str, _> = heap.storages().iter().map(|storage| (storage.key.as_str(), storage)).collect();
+    let known: HashMap<&str, _> = heap
+        .storages()
+        .iter()
+        .map(|storage| (storage.key.as_str(), storage))
+        .collect();
     let mut blobs = HashMap::new();
     let mut at = start;
     for key in keys {
@@ -152,7 +156,12 @@ fn storages<'l>(
         let found = i64::from_le_bytes(count);
         if usize::try_from(found) != Ok(storage.count) {
             let expected = storage.count;
-            return Err(LegacyError::Count { key: name(), expected, found }.into());
+            return Err(LegacyError::Count {
+                key: name(),
+                expected,
+                found,
+            }
+            .into());
         }
         at += 8;
         let size = u64::try_from(state_dict::size(storage)).map_err(|_| truncated())?;

@@ -15,7 +15,10 @@ const PICKLE: &str = "data.pkl";
 
 /// Whether an entry is the pickle of a checkpoint: `NAME/data.pkl`, or without the folder.
 pub(super) fn is_pickle(name: &str) -> bool {
-    name == PICKLE || name.strip_suffix(PICKLE).is_some_and(|folder| folder.find('/') == Some(folder.len() - 1))
+    name == PICKLE
+        || name
+            .strip_suffix(PICKLE)
+            .is_some_and(|folder| folder.find('/') == Some(folder.len() - 1))
 }
 
 /// Reads the description of the tensors.

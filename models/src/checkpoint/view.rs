@@ -136,7 +136,10 @@ impl View {
         let natural = |what, value: i64| usize::try_from(value).map_err(|_| TensorError::Negative { what, value });
         let offset = natural("the storage offset", offset)?;
         let shape = sizes.iter().map(|v| natural("a size", *v)).collect::<Result<Vec<_>, _>>()?;
-        let strides = strides.iter().map(|v| natural("a stride", *v)).collect::<Result<Vec<_>, _>>()?;
+        let strides = strides
+            .iter()
+            .map(|v| natural("a stride", *v))
+            .collect::<Result<Vec<_>, _>>()?;
         Self::checked(shape, strides, offset, available)
     }
 
@@ -184,7 +187,12 @@ impl View {
         if self.count == 0 {
             return 0..0;
         }
-        let reach: usize = self.shape.iter().zip(&self.strides).map(|(size, stride)| (size - 1) * stride).sum();
+        let reach: usize = self
+            .shape
+            .iter()
+            .zip(&self.strides)
+            .map(|(size, stride)| (size - 1) * stride)
+            .sum();
         self.offset..self.offset + reach + 1
     }
 
@@ -235,7 +243,11 @@ fn count(shape: &[usize]) -> Result<usize, TensorError> {
     let product = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
     let count = product.ok_or_else(overflow)?;
     // eight bytes an element must be countable too
-    if count > isize::MAX as usize / 8 { Err(overflow()) } else { Ok(count) }
+    if count > isize::MAX as usize / 8 {
+        Err(overflow())
+    } else {
+        Ok(count)
+    }
 }
 
 /// Zero-based position of the `flat`-th element in row-major order.
@@ -276,15 +288,36 @@ mod tests {
     #[test]
     fn refuses_what_leaves_the_storage() {
         let big = 1 << 20;
-        assert!(matches!(View::strided(-4, &[4], &[1], 4), Err(TensorError::Negative { value: -4, .. })));
+        assert!(matches!(
+            View::strided(-4, &[4], &[1], 4),
+            Err(TensorError::Negative { value: -4, .. })
+        ));
         assert!(matches!(View::strided(0, &[-1], &[1], 4), Err(TensorError::Negative { .. })));
-        assert!(matches!(View::strided(0, &[5], &[1], 4), Err(TensorError::OutOfBounds { .. })));
-        assert!(matches!(View::strided(1, &[4], &[1], 4), Err(TensorError::OutOfBounds { .. })));
-        assert!(matches!(View::strided(i64::MAX, &[2], &[i64::MAX], 4), Err(TensorError::OutOfBounds { .. })));
-        assert!(matches!(View::strided(0, &[big, big], &[0, 0], 4), Err(TensorError::Expanded { .. })));
-        assert!(matches!(View::strided(0, &[big, big, big, big], &[0; 4], 4), Err(TensorError::Overflow { .. })));
+        assert!(matches!(
+            View::strided(0, &[5], &[1], 4),
+            Err(TensorError::OutOfBounds { .. })
+        ));
+        assert!(matches!(
+            View::strided(1, &[4], &[1], 4),
+            Err(TensorError::OutOfBounds { .. })
+        ));
+        assert!(matches!(
+            View::strided(i64::MAX, &[2], &[i64::MAX], 4),
+            Err(TensorError::OutOfBounds { .. })
+        ));
+        assert!(matches!(
+            View::strided(0, &[big, big], &[0, 0], 4),
+            Err(TensorError::Expanded { .. })
+        ));
+        assert!(matches!(
+            View::strided(0, &[big, big, big, big], &[0; 4], 4),
+            Err(TensorError::Overflow { .. })
+        ));
         assert!(matches!(View::strided(0, &[2], &[], 4), Err(TensorError::Rank { .. })));
-        assert!(matches!(View::strided(0, &[1; 17], &[1; 17], 4), Err(TensorError::Rank { .. })));
+        assert!(matches!(
+            View::strided(0, &[1; 17], &[1; 17], 4),
+            Err(TensorError::Rank { .. })
+        ));
         assert_eq!(View::strided(9, &[0, 3], &[3, 1], 4).expect("empty").span(), 0..0);
     }
 }

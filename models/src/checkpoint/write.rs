@@ -48,7 +48,10 @@ pub fn write_safetensors(metadata: &BTreeMap<String, String>, tensors: &[PlainTe
     };
     let mut bytes: Vec<(&PlainTensor, Vec<u8>)> = Vec::with_capacity(tensors.len());
     for (position, tensor) in tensors.iter().enumerate() {
-        let count = tensor.shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        let count = tensor
+            .shape
+            .iter()
+            .try_fold(1usize, |product, size| product.checked_mul(*size));
         let twice = tensors[..position].iter().any(|other| other.name == tensor.name);
         if count != Some(tensor.values.len()) || twice {
             let cause = WriteError::Shape {
