@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod forward;
+pub mod inspect;
 pub mod network;
 pub mod preprocess;
 

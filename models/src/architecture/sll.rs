@@ -150,19 +150,27 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn take(&mut self, index: usize, field: &str) -> Result<&'t TensorInfo, ArchitectureError> {
-        let found = self.groups.get_mut(&index).and_then(|group| group.remove(field));
-        found.ok_or_else(|| ArchitectureError::Missing {
-            tensor: format!("{}{index}.{field}", self.prefix),
-        })
+    /// The tensors of a layer: a missing one is reported before a misshapen one.
+    fn take_all<const N: usize>(&mut self, index: usize, fields: [&str; N]) -> Result<[&'t TensorInfo; N], ArchitectureError> {
+        let mut group = self.groups.remove(&index).unwrap_or_default();
+        let mut found = Vec::with_capacity(N);
+        for field in fields {
+            found.push(group.remove(field).ok_or_else(|| ArchitectureError::Missing {
+                tensor: format!("{}{index}.{field}", self.prefix),
+            })?);
+        }
+        if let Some(info) = group.values().next() {
+            return Err(extra(info));
+        }
+        Ok(found.try_into().expect("one a field"))
     }
 
     fn convolution(&mut self, index: usize, width: usize) -> Result<Plan, ArchitectureError> {
-        let kernel = self.take(index, "kernel")?;
+        let [kernel, bias, q] = self.take_all(index, ["kernel", "bias", "q"])?;
         expect(kernel, &[0, width, KERNEL, KERNEL])?;
         let (inner, channels) = (kernel.shape[0], kernel.shape[1]);
-        expect(self.take(index, "bias")?, &[1, inner, 1, 1])?;
-        expect(self.take(index, "q")?, &[inner])?;
+        expect(bias, &[1, inner, 1, 1])?;
+        expect(q, &[inner])?;
         Ok(Plan::Conv {
             scale: ScaleKind::RowSum,
             inner,
@@ -172,11 +180,11 @@ impl<'t> Reader<'t> {
     }
 
     fn dense(&mut self, index: usize, features: usize) -> Result<Plan, ArchitectureError> {
-        let weight = self.take(index, "weight")?;
+        let [weight, bias, q] = self.take_all(index, ["weight", "bias", "q"])?;
         expect(weight, &[0, features])?;
         let (inner, features) = (weight.shape[0], weight.shape[1]);
-        expect(self.take(index, "bias")?, &[1, inner])?;
-        expect(self.take(index, "q")?, &[inner])?;
+        expect(bias, &[1, inner])?;
+        expect(q, &[inner])?;
         Ok(Plan::Dense {
             scale: ScaleKind::Weighted,
             inner,
@@ -190,9 +198,9 @@ impl<'t> Reader<'t> {
             let tensor = format!("{}{}.weight", self.prefix, index + 1);
             return Err(ArchitectureError::Missing { tensor });
         }
-        let weight = self.take(index, "weight")?;
+        let [weight, bias] = self.take_all(index, ["weight", "bias"])?;
         expect(weight, &[0, features])?;
-        expect(self.take(index, "bias")?, &[weight.shape[0]])?;
+        expect(bias, &[weight.shape[0]])?;
         Ok(Plan::Head {
             classes: weight.shape[0],
             features: weight.shape[1],
