@@ -66,6 +66,8 @@ Examples:
 pub(crate) struct InspectArgs {
     /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) read: ModelArgs,
 }
 
 /// How to read a model file.

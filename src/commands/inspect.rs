@@ -8,7 +8,7 @@ use crate::status::Status;
 
 /// Says what is in a model file.
 pub(super) fn run(args: &InspectArgs, output: &Output) -> anyhow::Result<Status> {
-    let inspected = jobs::inspect::run(&args.model)?;
+    let inspected = jobs::inspect::run(&args.model, &super::model_options(&args.read))?;
     output.result(&inspected)?;
     if inspected.is_faulty() {
         output.hint("nothing can be certified with this file");

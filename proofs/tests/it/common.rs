@@ -106,7 +106,7 @@ pub(crate) fn honest_claim(prepared: &Prepared<'_>) -> LayerClaim {
         } => {
             let lambda = 1.0
                 + prepared
-                    .excess_up(&prepared.factor().expect("a factor").approx().to_vec())
+                    .excess_up(prepared.factor().expect("a factor").approx())
                     .expect("an excess")
                 + 1e-9;
             let lipschitz = lipcert_proofs::rules::tolerance::bound_up(lambda);
