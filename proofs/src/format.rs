@@ -172,7 +172,7 @@ pub struct CertificateFile {
     pub features: f64,
     /// Bound of the output.
     pub upper: f64,
-    /// sha256 of this object's compact JSON with an empty digest.
+    /// sha256 of the bytes of the whole file, with these 64 digits replaced by zeros.
     pub digest: String,
 }
 
@@ -220,9 +220,9 @@ impl CertificateFile {
             output: certificate.output(),
             features: certificate.features(),
             upper: certificate.upper(),
-            digest: String::new(),
+            digest: "0".repeat(DIGITS),
         };
-        file.digest = file.compute_digest();
+        file.digest = hexadecimal(&Sha256::digest(file.to_bytes()));
         Ok(file)
     }
 
@@ -255,7 +255,7 @@ impl CertificateFile {
             });
         }
         let file: Self = serde_json::from_slice(bytes).map_err(json)?;
-        let computed = file.compute_digest();
+        let computed = digest_of(bytes, &file.digest);
         if file.digest == computed {
             Ok(file)
         } else {
@@ -336,15 +336,24 @@ impl CertificateFile {
         }
         Ok(())
     }
+}
 
-    fn compute_digest(&self) -> String {
-        let blank = Self {
-            digest: String::new(),
-            ..self.clone()
-        };
-        let bytes = serde_json::to_vec(&blank).expect("plain data");
-        Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// Hexadecimal digits of a sha256.
+const DIGITS: usize = 64;
+
+/// The digest of a file: its last `stated` digest, if it is one, counts as zeros.
+fn digest_of(bytes: &[u8], stated: &str) -> String {
+    let mut blank = bytes.to_vec();
+    let found = blank.windows(DIGITS).rposition(|window| window == stated.as_bytes());
+    if let Some(start) = found {
+        blank[start..start + DIGITS].fill(b'0');
     }
+    hexadecimal(&Sha256::digest(&blank))
+}
+
+/// Lower-case hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The part of the function that is not in the model file.

@@ -22,7 +22,7 @@
 use crate::rounding::directed::max;
 use crate::rounding::interval::Interval;
 
-/// Upper bound `1 + 2 max(λ − 1, 0)`. NaN gives NaN.
+/// Upper bound `1 + 2 max(λ − 1, 0)`. NaN gives +∞.
 #[must_use]
 pub fn bound_up(lambda: f64) -> f64 {
     let excess = Interval::point(lambda).sub(Interval::ONE).hi();

@@ -155,8 +155,8 @@ proptest! {
             let error = exact(logits.values()[class]) - truth;
             squares += &error * &error;
             prop_assert!(abs(&error) <= exact(logits.error_up(class)));
-            // Not absurdly large either: a few hundred roundings of numbers of size 10.
-            prop_assert!(logits.error_up(class) < 1e-12);
+            // Not absurdly large either: a few hundred roundings of numbers of size 10, and layers that stretch by up to 10.
+            prop_assert!(logits.error_up(class) < 1e-11);
         }
         prop_assert!(squares <= exact(logits.feature_error_up()) * exact(logits.feature_error_up()) * exact(1.0001));
     }
