@@ -50,6 +50,7 @@ use crate::error::ModelError;
 use crate::preprocess::Preprocess;
 
 pub use declared::METADATA_KEY;
+pub(crate) use declared::{MAX_SIDE, too_large};
 pub use error::ArchitectureError;
 
 /// Where the diagonal `T` of a residual layer comes from; see [`lipcert_proofs::statement::Scale`].
@@ -151,7 +152,7 @@ impl Architecture {
     pub fn detect(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
         Self::from_tensors(checkpoint.tensors(), checkpoint.metadata()).map_err(|cause| ModelError::Architecture {
             path: checkpoint.path().to_owned(),
-            cause,
+            cause: Box::new(cause),
         })
     }
 

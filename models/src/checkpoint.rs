@@ -119,7 +119,7 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         Self::open_file(path).map_err(|cause| ModelError::File {
             path: path.to_owned(),
-            cause,
+            cause: Box::new(cause),
         })
     }
 
@@ -224,7 +224,7 @@ impl Checkpoint {
     pub fn read(&self, name: &str) -> Result<Vec<f64>, ModelError> {
         self.read_tensor(name).map_err(|cause| ModelError::File {
             path: self.path.clone(),
-            cause,
+            cause: Box::new(cause),
         })
     }
 

@@ -19,7 +19,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        cause: FileError,
+        cause: Box<FileError>,
     },
     /// The tensors are not those of an architecture that is known here.
     #[error("`{}`: {cause}", path.display())]
@@ -27,7 +27,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What does not fit.
-        cause: ArchitectureError,
+        cause: Box<ArchitectureError>,
     },
     /// A layer's numbers are not acceptable, or do not fit the layer before.
     #[error("`{}`: layer {index} (`{layer}`): {cause}", path.display())]
@@ -39,7 +39,7 @@ pub enum ModelError {
         /// Name of the layer.
         layer: String,
         /// What is wrong.
-        cause: CheckError,
+        cause: Box<CheckError>,
     },
     /// A preprocessing that cannot be read.
     #[error("preprocess `{text}`: {cause}")]

@@ -243,7 +243,7 @@ fn of_rows(info: &TensorInfo, role: Role, values: &[f64], oddities: &mut Vec<Odd
         oddities.push(Oddity::AllZero);
         return;
     }
-    if let Some(first) = rows.iter().position(|row| zero(&row)) {
+    if let Some(first) = rows.iter().position(zero) {
         oddities.push(Oddity::ZeroRows { count, first });
     }
     if role != Role::Head {

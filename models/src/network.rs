@@ -3,13 +3,10 @@
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 
-use crate::architecture::{Architecture, ArchitectureError, Plan, PlannedLayer, ScaleKind};
+use crate::architecture::{Architecture, MAX_SIDE, Plan, PlannedLayer, ScaleKind, too_large};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
-
-/// The largest channel number or side of an image that is accepted.
-const MAX_SIDE: usize = 1 << 20;
 
 /// What the caller knows beyond the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,7 +44,7 @@ impl Network {
         let architecture = Architecture::detect(checkpoint)?;
         let refuse = |cause| ModelError::Architecture {
             path: checkpoint.path().to_owned(),
-            cause,
+            cause: Box::new(cause),
         };
         let preprocess = effective_preprocess(&architecture, options);
         let input = match options.input {
@@ -55,10 +52,7 @@ impl Network {
             None => architecture.input_shape(preprocess.channels()).map_err(refuse)?,
         };
         for size in input {
-            if size > MAX_SIDE {
-                let (what, most) = ("input size", MAX_SIDE);
-                return Err(refuse(ArchitectureError::TooLarge { what, size, most }));
-            }
+            too_large("input size", size, MAX_SIDE).map_err(refuse)?;
         }
         let [channels, height, width] = input;
         let shape = Shape::Image { channels, height, width };
@@ -86,7 +80,7 @@ impl Network {
                 path: checkpoint.path().to_owned(),
                 index,
                 layer: names.get(index).cloned().unwrap_or_default(),
-                cause,
+                cause: Box::new(cause),
             }
         })?;
         Ok(Self {
@@ -128,7 +122,7 @@ impl Builder<'_> {
             path: self.checkpoint.path().to_owned(),
             index: self.layers.len(),
             layer: name.to_owned(),
-            cause,
+            cause: Box::new(cause),
         }
     }
 
@@ -142,13 +136,13 @@ impl Builder<'_> {
                 let shape = self.checkpoint.tensor(&tensor).map_or(&[] as &[usize], |info| &info.shape);
                 Err(ModelError::File {
                     path: self.checkpoint.path().to_owned(),
-                    cause: FileError::Tensor {
+                    cause: Box::new(FileError::Tensor {
                         tensor,
                         cause: TensorError::NotFinite {
                             index: position(shape, flat),
                             value: values[flat],
                         },
-                    },
+                    }),
                 })
             }
         }

@@ -150,7 +150,9 @@ fn every_oddity_of_the_numbers_is_found() {
 fn a_large_file_is_inspected_within_two_seconds() {
     let mut tensors = small();
     let (rows, cols) = (2048, 2880);
-    let values: Vec<f32> = (0..rows * cols).map(|i| ((i * 7919 % 1009) as f32 - 504.0) / 1e4).collect();
+    let values: Vec<f32> = (0..rows * cols)
+        .map(|i: usize| ((i * 7919 % 1009) as f32 - 504.0) / 1e4)
+        .collect();
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     tensors.extend(names.map(|name| (name, &[2048usize, 2880] as &[usize], values.clone())));
     let place = file(&safetensors(&[], &tensors));

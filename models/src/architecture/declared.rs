@@ -16,7 +16,7 @@ const SCHEMA: &str = "lipcert/architecture/1";
 /// The most layers that are read.
 const MAX_LAYERS: usize = 10_000;
 /// The largest side of an image or number of channels that is read.
-pub(super) const MAX_SIDE: usize = 1 << 20;
+pub(crate) const MAX_SIDE: usize = 1 << 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -255,7 +255,7 @@ fn refuse_name(what: &'static str, name: &str) -> ArchitectureError {
 }
 
 /// Refuses a size beyond a limit.
-pub(super) const fn too_large(what: &'static str, size: usize, most: usize) -> Result<(), ArchitectureError> {
+pub(crate) const fn too_large(what: &'static str, size: usize, most: usize) -> Result<(), ArchitectureError> {
     if size > most {
         Err(ArchitectureError::TooLarge { what, size, most })
     } else {

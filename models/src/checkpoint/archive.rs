@@ -153,7 +153,8 @@ pub(super) fn entries(file: &mut File, length: u64) -> Result<Vec<(String, Blob)
             stored: entry.compressed_size(),
             size: entry.size(),
             deflated,
-            crc: Some(entry.crc32()),
+            // torch writes 0 where it was told to compute no checksums
+            crc: Some(entry.crc32()).filter(|crc| *crc != 0),
         };
         found.push((entry.name().to_owned(), blob));
     }

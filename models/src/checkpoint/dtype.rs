@@ -94,13 +94,17 @@ impl fmt::Display for Dtype {
 mod tests {
     use super::*;
 
+    fn same(a: f64, b: f64) -> bool {
+        a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+    }
+
     #[test]
     fn every_half_widens_to_the_number_that_its_bits_say() {
         for bits in 0..=u16::MAX {
             let mut out = Vec::new();
             Dtype::Bfloat16.widen(&bits.to_le_bytes(), &mut out);
             let expected = f64::from(f32::from_bits(u32::from(bits) << 16));
-            assert!(out[0] == expected || (out[0].is_nan() && expected.is_nan()), "{bits:#x}");
+            assert!(same(out[0], expected), "{bits:#x}");
             Dtype::Float16.widen(&bits.to_le_bytes(), &mut out);
             let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
             let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
@@ -110,7 +114,7 @@ mod tests {
                 31 => f64::NAN,
                 _ => sign * (1024.0 + mantissa) * 2f64.powi(exponent - 25),
             };
-            assert!(out[1] == expected || (out[1].is_nan() && expected.is_nan()), "{bits:#x}");
+            assert!(same(out[1], expected), "{bits:#x}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What the tests of this crate share.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::print_stdout, reason = "each test binary uses a part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
 /// The reason for which these bytes are refused.
 pub fn refused(bytes: &[u8]) -> FileError {
     match Checkpoint::open(file(bytes).path()) {
-        Err(ModelError::File { cause, .. }) => cause,
+        Err(ModelError::File { cause, .. }) => *cause,
         other => panic!("{other:?}"),
     }
 }

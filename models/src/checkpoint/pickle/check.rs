@@ -57,7 +57,7 @@ fn part(node: &Node, index: usize) -> Option<Id> {
         Node::List(items) | Node::Tuple(items) => items.get(index).copied(),
         Node::Dict(pairs) => pairs
             .get(index / 2)
-            .map(|(key, value)| if index % 2 == 0 { *key } else { *value }),
+            .map(|(key, value)| if index.is_multiple_of(2) { *key } else { *value }),
         _ => None,
     }
 }
