@@ -24,10 +24,10 @@ pub(crate) struct Loaded {
 
 /// Reads a model; the input shape is the caller's, else that of the data, else what the file says.
 pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>) -> anyhow::Result<Loaded> {
-    if let (Some(asked), Some(found)) = (options.input, data) {
-        if asked != found {
-            bail!("--input is {}, the samples are {}", shape_words(&asked), shape_words(&found));
-        }
+    if let (Some(asked), Some(found)) = (options.input, data)
+        && asked != found
+    {
+        bail!("--input is {}, the samples are {}", shape_words(&asked), shape_words(&found));
     }
     let preprocess = match &options.preprocess {
         Some(text) => text.parse::<Preprocess>().context("--preprocess")?,
