@@ -45,7 +45,7 @@ fn detect(tensors: &[TensorInfo]) -> Result<Architecture, ArchitectureError> {
 
 #[test]
 fn every_published_size_is_found_from_names_and_shapes() {
-    let text = fs::read_to_string(repository("tests/fixtures/sll_state_dict_layout.json")).expect("the vectors");
+    let text = fs::read_to_string(repository("tests/fixtures/vectors/sll_state_dict_layout.json")).expect("the vectors");
     let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let counts = vectors["counts"].as_object().expect("sizes");
     assert_eq!(counts.len(), 12);

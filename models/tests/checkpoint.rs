@@ -19,7 +19,7 @@ fn digits() -> LoadOptions {
 
 #[test]
 fn the_digits_checkpoint_is_read() {
-    let checkpoint = Checkpoint::open(&repository("tests/fixtures/digits.pth")).expect("the fixture");
+    let checkpoint = Checkpoint::open(&repository("tests/fixtures/sll_digits/digits.pth")).expect("the fixture");
     assert_eq!(checkpoint.format(), Format::TorchZip);
     assert_eq!(checkpoint.bytes(), 434_205);
     assert_eq!(checkpoint.sha256().len(), 64);
@@ -59,7 +59,7 @@ fn the_digits_checkpoint_is_read() {
 /// The shipped network is the fixture, float32 bits and all.
 #[test]
 fn the_shipped_network_is_the_digits_checkpoint() {
-    let torch = Checkpoint::open(&repository("tests/fixtures/digits.pth")).expect("the fixture");
+    let torch = Checkpoint::open(&repository("tests/fixtures/sll_digits/digits.pth")).expect("the fixture");
     let shipped = Checkpoint::open(&repository("models/assets/digits.safetensors")).expect("the asset");
     assert_eq!(shipped.format(), Format::Safetensors);
     let torch = Network::load(&torch, &digits()).expect("torch");
@@ -249,7 +249,7 @@ fn other_files_are_refused_by_kind() {
     let missing = folder.path().join("missing.pth");
     let error = Checkpoint::open(&missing).expect_err("no file");
     assert!(error.to_string().contains("missing.pth"), "{error}");
-    let truncated = fs::read(repository("tests/fixtures/digits.pth")).expect("the fixture");
+    let truncated = fs::read(repository("tests/fixtures/sll_digits/digits.pth")).expect("the fixture");
     let error = refused(&truncated[..truncated.len() / 2]).to_string();
     assert!(error.contains("truncated"), "{error}");
 }

@@ -24,7 +24,7 @@ fn changed(change: impl Fn(&mut Vec<(&'static str, &'static [usize], Vec<f32>)>)
 
 #[test]
 fn the_digits_network_has_inert_exponents_and_an_optimizer() {
-    let inspection = of_file("tests/fixtures/digits.pth");
+    let inspection = of_file("tests/fixtures/sll_digits/digits.pth");
     println!("{:#?}", inspection.findings);
     let expected = [
         Oddity::InertQ { layers: 4 },

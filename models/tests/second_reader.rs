@@ -54,7 +54,7 @@ fn compare(path: &Path, key: Option<&str>) {
 
 #[test]
 fn both_readers_agree_on_every_well_formed_file() {
-    compare(&repository("tests/fixtures/digits.pth"), Some("model_state_dict"));
+    compare(&repository("tests/fixtures/sll_digits/digits.pth"), Some("model_state_dict"));
     for (name, key) in [
         ("ok_ref.pth", Some("model_state_dict")),
         ("odd.pth", Some("model_state_dict")),

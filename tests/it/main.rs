@@ -3,4 +3,14 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod certify;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod verify;

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
-use ndarray::{ArrayD, Ix2};
+use lipcert_models::checkpoint::Checkpoint;
+use lipcert_models::network::{LoadOptions, Network};
+use lipcert_proofs::statement::{Layer, Matrix, NetworkMap, Shape};
+use ndarray::ArrayD;
 use ndarray_npy::{NpzReader, ReadableElement};
 use serde_json::Value;
 
@@ -78,16 +80,6 @@ impl Arrays {
     pub(crate) fn float32(&self, name: &str) -> Vec<f64> {
         self.read::<f32>(name).iter().map(|value| f64::from(*value)).collect()
     }
-
-    fn matrix(&self, name: &str) -> Matrix {
-        let array = self.read::<f32>(name).into_dimensionality::<Ix2>().unwrap();
-        Matrix::new("weight", array.nrows(), array.ncols(), self.float32(name)).unwrap()
-    }
-
-    fn kernel(&self, name: &str) -> Kernel {
-        let shape = self.read::<f32>(name).shape().to_vec();
-        Kernel::new("kernel", shape[0], shape[1], shape[2], self.float32(name)).unwrap()
-    }
 }
 
 /// What PyTorch computes for the digits network.
@@ -97,38 +89,12 @@ pub(crate) fn expected_digits() -> Arrays {
 
 /// The digits network and, for layers that have one, the number of the layer in its file.
 pub(crate) fn digits_network() -> (NetworkMap, Vec<String>) {
-    let file = Arrays(fixture("sll_digits/weights.npz"));
-    let mut layers = vec![
-        Layer::Normalize {
-            mean: vec!["0.3053".parse().unwrap()],
-            std: vec!["1".parse().unwrap()],
-        },
-        Layer::PadChannels { channels: 24 },
-    ];
-    for i in 1..=4 {
-        layers.push(Layer::ResidualConv {
-            kernel: file.kernel(&format!("{i}.kernel")),
-            bias: file.float32(&format!("{i}.bias")),
-            scale: Scale::RowSum {
-                q: file.float32(&format!("{i}.q")),
-            },
-        });
-    }
-    layers.push(Layer::AveragePool { size: 4, divisor: 4 });
-    layers.push(Layer::Flatten);
-    for i in 7..=8 {
-        layers.push(Layer::ResidualDense {
-            weight: file.matrix(&format!("{i}.weight")),
-            bias: file.float32(&format!("{i}.bias")),
-            scale: Scale::Weighted {
-                q: file.float32(&format!("{i}.q")),
-            },
-        });
-    }
-    layers.push(Layer::NormalizedHead {
-        weight: file.matrix("9.weight"),
-        bias: file.float32("9.bias"),
-    });
+    let checkpoint = Checkpoint::open(&fixture("sll_digits/digits.pth")).unwrap();
+    let options = LoadOptions {
+        input: Some([1, 8, 8]),
+        preprocess: "mean=0.3053".parse().unwrap(),
+    };
+    let network = Network::load(&checkpoint, &options).unwrap();
     let names = ["", "", "1", "2", "3", "4", "", "", "7", "8", ""].map(str::to_owned).to_vec();
-    (NetworkMap::new(image(1, 8, 8), layers).unwrap(), names)
+    (network.map, names)
 }

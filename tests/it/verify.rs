@@ -1,0 +1,231 @@
+//! `lipcert verify` and `lipcert check` on real networks.
+
+use std::fs;
+use std::path::Path;
+
+use lipcert_proofs::statement::Output;
+use serde_json::Value;
+
+use crate::cli::lipcert;
+use crate::reference::{Reference, cifar, digits, shared};
+
+/// `1/T` of every layer agrees with PyTorch's float64 values, and the bounds are those of the row-normalised head.
+fn bounds_and_factors(reference: &Reference, least: f64, most: f64) {
+    let outcome = reference.verify(Output::All);
+    let lipschitz = &outcome.verified.lipschitz;
+    let features = lipschitz.features.unwrap();
+    assert!((1.0..=1.0 + 1e-9).contains(&features), "{features}");
+    let upper = lipschitz.upper.unwrap();
+    assert!(least < upper && upper < most, "{upper}");
+    for layer in outcome.verified.layers.iter().filter(|layer| layer.kind.starts_with("sll")) {
+        assert!(layer.slack.unwrap() > 0.0 && layer.slack.unwrap() < 1.0, "{layer:?}");
+        let delta = layer.float32_delta.unwrap();
+        assert!(delta.abs() < 3e-6, "{layer:?}");
+    }
+    reference.checked(&outcome.certificate.unwrap(), |network, certificate| {
+        let mut compared = 0;
+        for (name, layer) in network.names.iter().zip(certificate.layers()) {
+            let Some(factor) = layer.factor() else { continue };
+            let expected = reference.vector(&format!("t_{name}"));
+            assert_eq!(expected.len(), factor.approx().len());
+            for (ours, theirs) in factor.approx().iter().zip(expected) {
+                assert!((ours - theirs).abs() <= 1e-12 * theirs, "{name}: {ours} {theirs}");
+                compared += 1;
+            }
+            assert!(factor.relative_error_up() < 1e-10, "{name}: {}", factor.relative_error_up());
+        }
+        assert!(compared > 0);
+    });
+}
+
+#[test]
+fn the_digits_network() {
+    // ‖Ŵ‖₂ = 1.252415
+    bounds_and_factors(&digits(), 1.2524, 1.2525);
+}
+
+#[test]
+fn the_cifar_network() {
+    if let Some(reference) = cifar() {
+        // ‖Ŵ‖₂ = 1.431246: a row-normalised head is not jointly 1-Lipschitz
+        bounds_and_factors(&reference, 1.4312, 1.4313);
+    }
+}
+
+#[test]
+fn parts_of_the_output() {
+    let digits = digits();
+    let upper = |output| digits.verify(output).verified.lipschitz.upper.unwrap();
+    assert!((upper(Output::Features) - 1.0).abs() < 1e-12);
+    assert!((upper(Output::Class(3)) - 1.0).abs() < 1e-12);
+    let pair = upper(Output::Pair(3, 5));
+    assert!(pair > 1.0 && pair < 2.0, "{pair}");
+    let text = |output: &str| {
+        let file = "tests/fixtures/sll_digits/digits.pth";
+        lipcert(["verify", file, "--input", "1x8x8", "--output", output, "--json"])
+    };
+    assert_eq!(text("pair:3,5").json()["lipschitz"]["output"], "pair:3,5");
+    for wrong in ["class:10", "pair:3,10", "pair:3,3", "logits", "class:-1", "pair:1"] {
+        let ran = text(wrong);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{wrong}");
+    }
+}
+
+/// A certificate in a folder, the model beside it.
+fn with_certificate(use_it: impl FnOnce(&Path, &str, &str)) {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("digits.pth");
+    fs::copy(digits().model, &model).unwrap();
+    let certificate = folder.path().join("c.json");
+    let (model, certificate) = (model.to_str().unwrap(), certificate.to_str().unwrap());
+    let ran = lipcert([
+        "verify",
+        model,
+        "--input",
+        "1x8x8",
+        "--preprocess",
+        "mean=0.3053",
+        "-o",
+        certificate,
+    ]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.first_line().starts_with("certified: Lipschitz bound 1.2524"), "{ran:?}");
+    use_it(folder.path(), certificate, model);
+}
+
+#[test]
+fn a_certificate_is_accepted_for_its_model_alone() {
+    with_certificate(|folder, certificate, model| {
+        let ran = lipcert(["check", certificate, model, "--json"]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert_eq!(ran.json()["verdict"], "certified");
+        assert_eq!(ran.json()["schema"], "lipcert/check/1");
+
+        // One bit of one weight, and a byte behind the end.
+        let bytes = fs::read(model).unwrap();
+        for (name, change) in [("flip", bytes.len() / 3), ("longer", bytes.len())] {
+            let mut other = bytes.clone();
+            if change < other.len() {
+                other[change] ^= 1;
+            } else {
+                other.push(0);
+            }
+            let path = folder.join(name);
+            fs::write(&path, other).unwrap();
+            let ran = lipcert(["check", certificate, path.to_str().unwrap()]);
+            assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{name}: {ran:?}");
+        }
+        let same_network = "models/assets/digits.safetensors";
+        let ran = lipcert(["check", certificate, same_network]);
+        assert_eq!(ran.status, Some(2));
+        assert!(
+            ran.stderr.contains("the certificate is of a model with sha256"),
+            "{}",
+            ran.stderr
+        );
+        // -o refuses what exists, and nothing is lost.
+        let before = fs::read(certificate).unwrap();
+        let ran = lipcert(["verify", model, "--input", "1x8x8", "-o", certificate]);
+        assert_eq!(ran.status, Some(2));
+        assert_eq!(fs::read(certificate).unwrap(), before);
+        assert_eq!(
+            lipcert(["verify", model, "--input", "1x8x8", "-o", certificate, "--force"]).status,
+            Some(0)
+        );
+    });
+}
+
+/// Every digit of every number, changed one at a time, with the honest digest: a fault, never certified.
+#[test]
+fn a_changed_digit_is_refused() {
+    with_certificate(|folder, certificate, model| {
+        let text = fs::read_to_string(certificate).unwrap();
+        let forged = folder.join("forged.json");
+        let digits: Vec<usize> = text
+            .char_indices()
+            .filter(|(_, c)| c.is_ascii_digit())
+            .map(|(at, _)| at)
+            .collect();
+        assert!(digits.len() > 300);
+        // Starting the program costs more than the check: every 40th digit here, all of them in the rules' own tests.
+        for at in digits.into_iter().step_by(40) {
+            let mut other = text.clone().into_bytes();
+            other[at] = if other[at] == b'9' { b'0' } else { other[at] + 1 };
+            fs::write(&forged, other).unwrap();
+            let ran = lipcert(["check", forged.to_str().unwrap(), model]);
+            assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{at}: {ran:?}");
+        }
+    });
+}
+
+/// A forger who recomputes the digest has claims that are not proved: not certified.
+#[test]
+fn a_smaller_claim_with_an_honest_digest_is_not_certified() {
+    use lipcert_proofs::CertificateFile;
+    use lipcert_proofs::format::FormatError;
+    with_certificate(|folder, certificate, model| {
+        let text = fs::read_to_string(certificate).unwrap();
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        let head = value["layers"].as_array().unwrap().len() - 1;
+        let lambda = &mut value["layers"][head]["witness"]["inside"]["lambda"];
+        *lambda = (lambda.as_f64().unwrap() * 0.999).into();
+        value["digest"] = "0".repeat(64).into();
+        let blank = serde_json::to_string(&value).unwrap();
+        let Err(FormatError::Digest { computed, .. }) = CertificateFile::read(blank.as_bytes()) else {
+            panic!("{blank}")
+        };
+        let forged = folder.join("forged.json");
+        fs::write(&forged, blank.replace(&"0".repeat(64), &computed)).unwrap();
+        let ran = lipcert(["check", forged.to_str().unwrap(), model]);
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.first_line().starts_with("not certified"), "{ran:?}");
+    });
+}
+
+/// The three layouts of one checkpoint are one network.
+#[test]
+fn three_layouts_of_one_checkpoint() {
+    let files = ["sll/model.ckpt-1202.pth", "sll/model.legacy.pth", "sll/bare_state_dict.pth"];
+    let uppers: Vec<String> = files
+        .iter()
+        .filter_map(|file| shared(file))
+        .map(|path| {
+            let ran = lipcert(["verify", path.to_str().unwrap(), "--input", "3x32x32", "--json"]);
+            assert_eq!(ran.status, Some(0), "{ran:?}");
+            let json = ran.json();
+            let lambdas: Vec<String> = json["layers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|layer| layer["gram_lambda"].to_string())
+                .collect();
+            format!("{} {lambdas:?}", json["lipschitz"]["upper"])
+        })
+        .collect();
+    assert!(uppers.windows(2).all(|pair| pair[0] == pair[1]), "{uppers:?}");
+}
+
+/// What the deployed convolution computes is said: q cancels.
+#[test]
+fn inspect_says_what_is_odd() {
+    let ran = lipcert(["inspect", "tests/fixtures/sll_digits/digits.pth", "--json"]);
+    assert_eq!(ran.status, Some(0));
+    let json = ran.json();
+    assert_eq!(
+        (&json["schema"], &json["model"]["architecture"]),
+        (&"lipcert/inspect/1".into(), &"sll".into())
+    );
+    let findings = json["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["message"].as_str().unwrap().contains("q cancels")),
+        "{findings:?}"
+    );
+    let odd = lipcert(["inspect", "tests/hostile/odd.pth", "--json"]);
+    assert_eq!(odd.status, Some(0), "{odd:?}");
+    assert!(odd.json()["model"]["architecture"].is_null());
+    let nan = lipcert(["inspect", "tests/hostile/ev_nan.pth", "--json"]);
+    assert_eq!(nan.status, Some(2), "{nan:?}");
+    assert_eq!(nan.json()["findings"][0]["tensor"], "w");
+}
