@@ -137,7 +137,7 @@ pub(super) fn certify_one(
             shape_words(&found)
         );
     }
-    let (layers, certificate) = prove(network, Output::All, progress);
+    let (layers, certificate) = prove(network, Output::All, progress)?;
     let evaluation = Instant::now();
     let judged = match &certificate {
         Some(certificate) => Some(judge_all(certificate, dataset, progress).with_context(|| format!("`{path}`"))?),

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use lipcert_models::network::LoadOptions;
 use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::CertificateFile;
+use lipcert_proofs::certificate::Prepared;
 use lipcert_proofs::format::{FormatError, SIZE_MOST};
 
 use super::Progress;
@@ -68,7 +69,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     let claims = file
         .claims(&loaded.model.sha256, &loaded.network.map, &loaded.network.names)
         .with_context(|| format!("certificate `{path}`"))?;
-    let (layers, certificate) = check_layers(&loaded.network, file.output, progress, |index, _| Ok(claims[index].clone()));
+    let claim = |index: usize, _: &Prepared<'_>| Ok(claims[index].clone());
+    let checked = check_layers(&loaded.network, file.output, progress, claim, |_| Ok(None));
+    let (layers, certificate) = checked.with_context(|| format!("certificate `{path}`"))?;
     if let Some(certificate) = &certificate {
         file.confirm(certificate).with_context(|| format!("certificate `{path}`"))?;
     }

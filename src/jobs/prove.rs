@@ -19,24 +19,33 @@ use crate::results::LayerResult;
 /// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
 const MARGINS: [f64; 5] = [1e-9, 5e-8, 1e-6, 1e-4, 1e-2];
 
-/// Proves all layers, in parallel, and composes them if every one is proved.
-pub(crate) fn prove<'a>(
-    network: &'a Network,
-    output: Output,
-    progress: &dyn Progress,
-) -> (Vec<LayerResult>, Option<NetworkCertificate<'a>>) {
-    check_layers(network, output, progress, |_, prepared| find_claim(prepared))
+/// What became of the layers, and the composed certificate if every one is proved.
+pub(crate) type Proved<'a> = (Vec<LayerResult>, Option<NetworkCertificate<'a>>);
+
+/// Proves all layers, in parallel, and composes them if every one is proved; beside the bounds, how far the factor that float32 code
+/// computes misses the condition.
+///
+/// # Errors
+///
+/// If the network has no such output.
+pub(crate) fn prove<'a>(network: &'a Network, output: Output, progress: &dyn Progress) -> Result<Proved<'a>, CheckError> {
+    check_layers(network, output, progress, |_, prepared| find_claim(prepared), deployed_excess)
 }
 
 /// Checks a claim for every layer, in parallel, and composes the certificates if every one holds.
 ///
-/// `claim` gives the claim of the layer with that index.
+/// `claim` gives the claim of the layer with that index; `excess` what is to be said of its float32 factor.
+///
+/// # Errors
+///
+/// If the network has no such output.
 pub(crate) fn check_layers<'a>(
     network: &'a Network,
     output: Output,
     progress: &dyn Progress,
     claim: impl Fn(usize, &Prepared<'a>) -> Result<LayerClaim, CheckError> + Sync,
-) -> (Vec<LayerResult>, Option<NetworkCertificate<'a>>) {
+    excess: impl Fn(&Prepared<'_>) -> Result<Option<f64>, CheckError> + Sync,
+) -> Result<Proved<'a>, CheckError> {
     let map = &network.map;
     let work: Vec<_> = map
         .layers()
@@ -58,7 +67,7 @@ pub(crate) fn check_layers<'a>(
             };
             let checked = Prepared::new(layer, input).and_then(|prepared| {
                 let certificate = LayerCertificate::check(&prepared, claim(index, &prepared)?)?;
-                result.float32_delta = deployed_excess(&prepared)?;
+                result.float32_delta = excess(&prepared)?;
                 Ok(certificate)
             });
             let certificate = match checked {
@@ -78,8 +87,10 @@ pub(crate) fn check_layers<'a>(
         .collect();
     let (results, certificates): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
     let proved: Option<Vec<_>> = certificates.into_iter().collect();
-    let composed = proved.and_then(|layers| NetworkCertificate::compose(map, layers, output).ok());
-    (results, composed)
+    let composed = proved
+        .map(|layers| NetworkCertificate::compose(map, layers, output))
+        .transpose()?;
+    Ok((results, composed))
 }
 
 /// What a certificate says, for the table of layers.

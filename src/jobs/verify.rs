@@ -59,7 +59,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     super::load::require_output(&loaded, options.output)?;
     // Both methods are the same rules for the architectures of this version.
     let (Method::Auto | Method::Layers) = options.method;
-    let (layers, certificate) = prove(&loaded.network, options.output, progress);
+    let (layers, certificate) = prove(&loaded.network, options.output, progress)?;
     let bytes = certificate
         .as_ref()
         .map(|certificate| certificate_bytes(certificate, &loaded))

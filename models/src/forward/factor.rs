@@ -7,13 +7,13 @@
 //! the first index, that of the dense layer `abs(q_inv_i (A Aᵀ)_ij q_j).sum(1)`; both end in `1 / t`, and 0 where `t` is 0.
 
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, Scale};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, Axis, Slice};
 use rayon::prelude::*;
 
 use super::Float;
 
-/// Rows of the Gram matrix that are held at a time.
-const GRAM_ROWS: usize = 64;
+/// Rows of the Gram matrix that one product makes; wide enough for the packing of the other side to pay.
+const GRAM_ROWS: usize = 256;
 
 /// The factor `1/T` of a residual layer in the float type, shape `(inner,)`. Other layers have none: the vector is empty.
 ///
@@ -78,23 +78,24 @@ fn safe_inverse<T: Float>(t: T) -> T {
     if t == T::zero() { T::zero() } else { t.recip() }
 }
 
-/// The factor of a dense layer, a block of rows of `A Aᵀ` at a time.
+/// The factor of a dense layer. Of the symmetric `A Aᵀ` only the lower half is multiplied out, a block of rows at a time.
 fn dense<T: Float>(weight: &Matrix, exponents: &Exponents<T>) -> Vec<T> {
-    let a = Array2::from_shape_fn((weight.rows(), weight.cols()), |(row, col)| T::of(weight.row(row)[col]));
-    a.axis_chunks_iter(Axis(0), GRAM_ROWS)
+    let inner = weight.rows();
+    let a = Array2::from_shape_fn((inner, weight.cols()), |(row, col)| T::of(weight.row(row)[col]));
+    let starts: Vec<usize> = (0..inner).step_by(GRAM_ROWS).collect();
+    let lower: Vec<Array2<T>> = starts
         .into_par_iter()
-        .enumerate()
-        .flat_map_iter(|(block, rows)| {
-            let gram = rows.dot(&a.t());
-            let sums = gram.outer_iter().enumerate().map(|(row, entries)| {
-                let i = block * GRAM_ROWS + row;
-                entries
-                    .iter()
-                    .enumerate()
-                    .fold(T::zero(), |t, (j, g)| t + exponents.term(i, j, *g))
-            });
-            sums.map(safe_inverse).collect::<Vec<_>>()
+        .map(|start| {
+            let end = (start + GRAM_ROWS).min(inner);
+            let rows = a.slice_axis(Axis(0), Slice::from(start..end));
+            let columns = a.slice_axis(Axis(0), Slice::from(0..end));
+            rows.dot(&columns.t())
         })
+        .collect();
+    let entry = |i: usize, j: usize| lower[i.max(j) / GRAM_ROWS][(i.max(j) % GRAM_ROWS, i.min(j))];
+    (0..inner)
+        .into_par_iter()
+        .map(|i| safe_inverse((0..inner).fold(T::zero(), |t, j| t + exponents.term(i, j, entry(i, j)))))
         .collect()
 }
 
