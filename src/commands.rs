@@ -9,6 +9,7 @@ mod verify;
 
 use anyhow::Context;
 use lipcert::jobs;
+use lipcert::results::Model;
 use lipcert::text::command_line;
 
 use crate::cli::{Cli, Command, Method, ModelArgs};
@@ -50,6 +51,14 @@ fn model_options(args: &ModelArgs) -> jobs::ModelOptions {
     jobs::ModelOptions {
         input: *input,
         preprocess: preprocess.clone(),
+    }
+}
+
+/// Says that the certified function takes the raw input where nobody named a preprocessing.
+fn warn_of_raw_input<'m>(read: &ModelArgs, models: impl IntoIterator<Item = &'m Model>, output: &Output) {
+    if read.preprocess.is_none() && models.into_iter().any(|model| model.preprocess == "none") {
+        output.warning("no preprocessing is declared, so the certified function takes the raw input");
+        output.hint("if the network was trained on normalised input, give --preprocess");
     }
 }
 

@@ -7,7 +7,7 @@ mod finding;
 
 use std::collections::HashMap;
 
-use lipcert_proofs::statement::Decimal;
+use lipcert_proofs::statement::{Decimal, Q_LIMIT};
 use serde::Serialize;
 
 use crate::architecture::{Architecture, Plan, ScaleKind};
@@ -16,8 +16,6 @@ use crate::network::{LoadOptions, effective_preprocess};
 
 pub use finding::{Finding, Oddity, Severity};
 
-/// The largest `|q|` for which the float32 exponentials of the deployed code and their products are finite.
-const Q_LIMIT: f64 = 80.0;
 /// Rows of the head below this length are reported.
 const TINY_NORM: f64 = 1e-6;
 /// Normalised rows of the head closer than this are reported as tied.

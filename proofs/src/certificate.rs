@@ -12,17 +12,8 @@ use crate::rounding::gram::Gram;
 use crate::rounding::head::HeadRows;
 use crate::rounding::interval::Interval;
 use crate::rules;
+pub use crate::rules::circulant_grid::ImageSize;
 use crate::statement::{Layer, Scale, Shape};
-
-/// For which images a spectral bound of a convolution speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImageSize {
-    /// The image size that the network states.
-    Stated,
-    /// Every image size.
-    Any,
-}
 
 /// How an inequality `A Aᵀ ⪯ λ diag(T)` is shown. Untrusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +120,8 @@ pub struct Prepared<'a> {
     layer: &'a Layer,
     input: Shape,
     gram: Option<Gram>,
+    /// The layer's own weights of diagonal dominance: `e^q`, or ones.
+    weights: Vec<Interval>,
     factor: Option<Factor>,
     head: Option<HeadRows>,
 }
@@ -145,6 +138,7 @@ impl<'a> Prepared<'a> {
             layer,
             input,
             gram: None,
+            weights: Vec::new(),
             factor: None,
             head: None,
         };
@@ -153,6 +147,7 @@ impl<'a> Prepared<'a> {
             Layer::ResidualDense { weight, scale, .. } => prepared.set(Gram::dense(weight)?, scale)?,
             Layer::NormalizedHead { weight, .. } => {
                 prepared.gram = Some(Gram::dense(weight)?);
+                prepared.weights = vec![Interval::ONE; weight.rows()];
                 prepared.head = Some(HeadRows::new(weight));
             }
             Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => {}
@@ -161,7 +156,8 @@ impl<'a> Prepared<'a> {
     }
 
     fn set(&mut self, gram: Gram, scale: &Scale) -> Result<(), CheckError> {
-        self.factor = Some(Factor::new(&gram, scale)?);
+        self.weights = dominance_weights(scale, gram.inner());
+        self.factor = Some(Factor::new(&gram, scale, &self.weights)?);
         self.gram = Some(gram);
         Ok(())
     }
@@ -234,10 +230,9 @@ impl<'a> Prepared<'a> {
         }
         match &claim.witness {
             GramWitness::DiagonalDominance { weights } => {
-                let weights = match (weights, self.scale()) {
-                    (Some(given), _) => given.iter().map(|value| Interval::point(*value)).collect(),
-                    (None, Some(scale)) => dominance_weights(scale, gram.inner()),
-                    (None, None) => vec![Interval::ONE; gram.inner()],
+                let weights = match weights {
+                    Some(given) => given.iter().map(|value| Interval::point(*value)).collect(),
+                    None => self.weights.clone(),
                 };
                 rules::diagonal_dominance::check(gram, &weights, &scale_down, &active, claim.lambda)
             }
@@ -259,7 +254,7 @@ impl<'a> Prepared<'a> {
     ///
     /// [`CheckError::Shape`], [`CheckError::NotPositive`] for an unusable factor; [`CheckError::RuleMismatch`] for a layer without one.
     pub fn excess_up(&self, factor: &[f64]) -> Result<f64, CheckError> {
-        let (Some(gram), Some(scale)) = (&self.gram, self.scale()) else {
+        let (Some(gram), Some(_)) = (&self.gram, &self.factor) else {
             return Err(CheckError::RuleMismatch {
                 rule: "diagonal-dominance",
                 kind: self.layer.kind(),
@@ -272,14 +267,7 @@ impl<'a> Prepared<'a> {
                 found: vec![factor.len()],
             });
         }
-        Factor::excess_up(gram, &dominance_weights(scale, gram.inner()), factor)
-    }
-
-    const fn scale(&self) -> Option<&'a Scale> {
-        match self.layer {
-            Layer::ResidualConv { scale, .. } | Layer::ResidualDense { scale, .. } => Some(scale),
-            _ => None,
-        }
+        Factor::excess_up(gram, &self.weights, factor)
     }
 }
 

@@ -86,6 +86,16 @@ pub enum CheckError {
         /// The kind of the layer.
         kind: &'static str,
     },
+    /// The enclosures of the layer would need more memory than any check may use.
+    #[error("`{what}` needs {entries} products, at most {most} are computed")]
+    TooLarge {
+        /// Which enclosure.
+        what: &'static str,
+        /// How many.
+        entries: u128,
+        /// The limit.
+        most: u128,
+    },
     /// A frequency grid too coarse for the stated image.
     #[error("grid {grid} is too coarse: need a power of two of at least {least} and at most {most}")]
     Grid {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::certificate::{LayerClaim, Witness};
-use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
 use crate::statement::{Decimal, Layer, NetworkMap, Output};
 
@@ -31,7 +30,7 @@ pub enum FormatError {
         most: usize,
     },
     /// Not the JSON of a certificate: syntax, an unknown, missing or repeated field, a number that is none, trailing bytes.
-    #[error("line {line}, column {column}: {cause}")]
+    #[error("{cause}")]
     Json {
         /// One-based.
         line: usize,
@@ -46,8 +45,8 @@ pub enum FormatError {
         /// What the file says.
         found: String,
     },
-    /// The claims or witnesses are not those that were written.
-    #[error("the digest of the claims is `{computed}`, the file says `{stated}`")]
+    /// The bytes are not those that were written.
+    #[error("the file says that its digest is `{stated}`, it is `{computed}`: something in it was changed")]
     Digest {
         /// In the file.
         stated: String,
@@ -83,14 +82,6 @@ pub enum FormatError {
         stated: f64,
         /// From the claims.
         derived: f64,
-    },
-    /// A claim was not proved.
-    #[error("layer {index}: {cause}")]
-    Claim {
-        /// Zero-based layer.
-        index: usize,
-        /// Why.
-        cause: CheckError,
     },
 }
 
@@ -351,8 +342,9 @@ fn digest_of(bytes: &[u8], stated: &str) -> String {
     hexadecimal(&Sha256::digest(&blank))
 }
 
-/// Lower-case hexadecimal digits.
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits, as certificates and results write every sha256.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

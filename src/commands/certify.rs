@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use lipcert::jobs::certify::{DataChoice, Options, Outcome, Split};
-use lipcert::results::{Run, Semantics, samples_csv};
+use lipcert::results::{Semantics, samples_csv};
 use lipcert::{jobs, results};
 
 use crate::cli::{self, CertifyArgs};
@@ -35,18 +35,17 @@ pub(super) fn run(args: &CertifyArgs, strict: bool, output: &Output) -> anyhow::
             cli::SemanticsArg::Real => Semantics::Real,
         },
         method: args.method.into(),
+        one_model: args.samples.is_some(),
         command: super::typed(),
     };
     let Outcome { run, samples } = jobs::certify::run(&options, output)?;
     if let Some(file) = samples_file {
-        if matches!(run, Run::Many(_)) {
-            bail!("--samples is for one model, {} were given", run.models().len());
-        }
         file.write(samples_csv(&samples).as_bytes())?;
     }
     if let Some(file) = run_file {
         file.write(&results::to_json(&run)?)?;
     }
+    super::warn_of_raw_input(&args.read, run.models().iter().map(|model| &model.model), output);
     output.result(&run)?;
     Ok(Status::of(run.verdict(), strict))
 }

@@ -33,6 +33,7 @@ pub(super) fn run(args: &DemoArgs, strict: bool, output: &Output) -> anyhow::Res
         if let Some(file) = &mut certified.certificate {
             file.path = Some(folder.join(NAMES[1]).display().to_string());
         }
+        certified.model.path = folder.join(NAMES[0]).display().to_string();
         let run = results::to_json(&certified)?;
         let report = jobs::report::run(&[(folder.join(NAMES[2]).display().to_string(), run.clone())])?;
         let documents = [model, certificate, run, report.document(DocumentKind::Html)?];

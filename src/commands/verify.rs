@@ -36,6 +36,7 @@ pub(super) fn run(args: &VerifyArgs, strict: bool, output: &Output) -> anyhow::R
             None => output.warning(format_args!("nothing is proved, so `{}` was not written", path.display())),
         }
     }
+    super::warn_of_raw_input(&args.read, [&verified.model], output);
     output.result(&verified)?;
     Ok(Status::of(verified.verdict, strict))
 }

@@ -61,6 +61,8 @@ pub struct Options {
     pub semantics: Semantics,
     /// How the Lipschitz bound is proved.
     pub method: Method,
+    /// Whether more than one model is an error: the table of samples is for one.
+    pub one_model: bool,
     /// The command, for the record.
     pub command: String,
 }
@@ -92,6 +94,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     let (Method::Auto | Method::Layers, Semantics::Real) = (options.method, options.semantics);
     let dataset = open_data(&options.data)?;
     let models = expand(&options.models)?;
+    if options.one_model && models.len() > 1 {
+        bail!("--samples is for one model, {} were given", models.len());
+    }
     let one = |path: &PathBuf| {
         let loaded = load(path, &options.read, Some(dataset.shape()))?;
         certify_one(&loaded, &dataset, &options.epsilons, &options.command, progress)
@@ -199,6 +204,7 @@ pub(super) fn certify_one(
             split: dataset.split().to_string(),
             sha256: dataset.sha256().to_owned(),
             samples: total,
+            total: dataset.total(),
         },
         lipschitz: lipschitz_of(Output::All, certificate.as_ref()),
         rule: "margin (pairwise over all classes)".to_owned(),
@@ -303,7 +309,7 @@ fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         if model.is_dir() {
             let inside = files_of(model)?;
             if inside.is_empty() {
-                bail!("the folder `{}` has no files", model.display());
+                bail!("the folder `{}` has no `.pth`, `.pt` or `.safetensors` file", model.display());
             }
             files.extend(inside);
         } else {
@@ -313,15 +319,18 @@ fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The plain files of a folder that do not start with a dot, sorted.
+/// The checkpoints of a folder by their names, `.pth`, `.pt` and `.safetensors`, sorted.
 fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let context = || format!("cannot read the folder `{}`", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(context)? {
         let entry = entry.with_context(context)?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if !hidden && entry.path().is_file() {
-            files.push(entry.path());
+        let path = entry.path();
+        let known = path
+            .extension()
+            .is_some_and(|extension| ["pth", "pt", "safetensors"].iter().any(|name| extension == *name));
+        if known && path.is_file() {
+            files.push(path);
         }
     }
     files.sort();

@@ -72,10 +72,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     let claim = |index: usize, _: &Prepared<'_>| Ok(claims[index].clone());
     let checked = check_layers(&loaded.network, file.output, progress, claim, |_| Ok(None));
     let (layers, certificate) = checked.with_context(|| format!("certificate `{path}`"))?;
-    if let Some(certificate) = &certificate {
-        file.confirm(certificate).with_context(|| format!("certificate `{path}`"))?;
-    }
-    let verdict = if certificate.is_some() {
+    let refusal = certificate.as_ref().and_then(|certificate| file.confirm(certificate).err());
+    let accepted = certificate.filter(|_| refusal.is_none());
+    let verdict = if accepted.is_some() {
         Verdict::Certified
     } else {
         Verdict::NotCertified
@@ -87,7 +86,8 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
         assumptions: Vec::new(),
         semantics: Semantics::Real,
         command: options.command.clone(),
-        lipschitz: lipschitz_of(file.output, certificate.as_ref()),
+        lipschitz: lipschitz_of(file.output, accepted.as_ref()),
+        reason: refusal.map(|refusal| refusal.to_string()),
         layers,
         certificate: FileHash {
             path: Some(path),

@@ -49,6 +49,13 @@ pub struct ReportedRun {
     pub run: Run,
 }
 
+impl ReportedRun {
+    /// Where the numbers come from: a report claims nothing of its own.
+    fn restated(&self) -> String {
+        format!("Restated from {} (sha256 {}), not checked again.", self.file, self.sha256)
+    }
+}
+
 /// How a report is written, found from the ending of the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentKind {
@@ -131,8 +138,13 @@ impl fmt::Display for Report {
             if i > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}", reported.run)?;
-            writeln!(f, "\nfrom {} · sha256 {}", printable(&reported.file), reported.sha256)?;
+            write!(
+                f,
+                "restated from {}, not checked again: {}",
+                printable(&reported.file),
+                reported.run
+            )?;
+            writeln!(f, "\nsha256 of {}: {}", printable(&reported.file), reported.sha256)?;
         }
         Ok(())
     }
@@ -158,7 +170,7 @@ fn facts(model: &Certified) -> Vec<(&'static str, String)> {
         ("Model sha256", model.model.sha256.clone()),
         (
             "Architecture",
-            format!("{}, {} parameters", model.model.architecture, model.model.parameters),
+            format!("{}, {} parameters", model.model.architecture_words(), model.model.parameters),
         ),
         (
             "Input",
@@ -167,8 +179,10 @@ fn facts(model: &Certified) -> Vec<(&'static str, String)> {
         (
             "Data",
             format!(
-                "{}, {} split, {} samples",
-                model.data.name, model.data.split, model.data.samples
+                "{}, {} split, {}",
+                model.data.name,
+                model.data.split,
+                model.data.count_words()
             ),
         ),
         ("Data sha256", model.data.sha256.clone()),
@@ -194,6 +208,11 @@ fn recheck(model: &Certified) -> Vec<String> {
     if let Some(path) = model.certificate.as_ref().and_then(|certificate| certificate.path.as_deref()) {
         commands.push(crate::text::command_line(["lipcert", "check", path, &model.model.path]));
     }
+    let sizes: Vec<String> = model.model.input.iter().map(ToString::to_string).collect();
+    let shape = sizes.join("x");
+    let options = ["--input", &shape, "--preprocess", &model.model.preprocess];
+    let verify = ["lipcert", "verify", &model.model.path].into_iter().chain(options);
+    commands.push(crate::text::command_line(verify.chain(["-o", "certificate.json"])));
     commands.push(model.command.clone());
     commands
 }

@@ -131,17 +131,15 @@ impl Certified {
     pub fn accuracy_table(&self) -> Table {
         let mut table = Table::new(&[
             ("ε", Align::Right),
-            ("radius", Align::Right),
             ("certified", Align::Right),
             ("of", Align::Right),
             ("percent", Align::Right),
         ]);
-        let clean = ("clean", 0.0, self.correct);
-        let rows = self.certified.iter().map(|row| (row.epsilon.as_str(), row.radius, row.count));
-        for (epsilon, radius, count) in std::iter::once(clean).chain(rows) {
+        let clean = ("clean", self.correct);
+        let rows = self.certified.iter().map(|row| (row.epsilon.as_str(), row.count));
+        for (epsilon, count) in std::iter::once(clean).chain(rows) {
             table.row([
                 epsilon.to_owned(),
-                significant(radius, 6, Direction::Up),
                 count.to_string(),
                 self.samples.to_string(),
                 percent_down(count, self.samples),
@@ -163,21 +161,28 @@ impl Certified {
             || "no proved bound of the logit error".to_owned(),
             |error| format!("largest proved logit error {}", significant(error, 3, Direction::Up)),
         );
-        format!("undecided {} · {error} · rule {}", self.undecided, printable(&self.rule))
+        let unproved = match self.unproved_class {
+            0 => String::new(),
+            count => format!(" · {count} with the right class not proved, so not counted"),
+        };
+        format!(
+            "undecided {}{unproved} · {error} · rule {}",
+            self.undecided,
+            printable(&self.rule)
+        )
     }
 }
 
 impl fmt::Display for Certified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline())?;
-        let Data { name, split, .. } = &self.data;
         writeln!(
             f,
-            "{} on {} ({}, {} samples) · semantics {} · {:.2} s, {:.0} samples/s",
-            printable(&self.model.path),
-            printable(name),
-            printable(split),
-            self.samples,
+            "{}\n{}, {} split, {} · semantics {} · {:.2} s, {:.0} samples/s",
+            self.model.words(),
+            printable(&self.data.name),
+            printable(&self.data.split),
+            self.data.count_words(),
             self.semantics,
             self.seconds,
             self.samples_per_second

@@ -39,6 +39,9 @@ pub struct Checked {
     pub certificate: FileHash,
     /// The bounds.
     pub lipschitz: Lipschitz,
+    /// Why the certificate as a whole is not accepted although its layers are; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Every layer, in the order of the network.
     pub layers: Vec<LayerResult>,
     /// Wall-clock seconds of the whole command.
@@ -49,13 +52,15 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = lipschitz_words(&self.lipschitz);
         writeln!(f, "{}", head_line(self.verdict, &self.assumptions, &number))?;
+        if let Some(reason) = &self.reason {
+            writeln!(f, "{}", printable(reason))?;
+        }
         let certificate = self.certificate.path.as_deref().unwrap_or(&self.certificate.sha256);
         writeln!(
             f,
-            "{} for {} · {} · semantics {} · {:.2} s\n",
+            "{} for {}\nsemantics {} · {:.2} s\n",
             printable(certificate),
-            printable(&self.model.path),
-            printable(&self.model.architecture),
+            self.model.words(),
             self.semantics,
             self.seconds
         )?;

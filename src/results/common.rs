@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::printable;
+
 /// Which program made a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +85,30 @@ pub struct Model {
     pub preprocess: String,
 }
 
+impl Model {
+    /// The function that is meant, on one line: file, architecture, input and preprocessing.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let sizes: Vec<String> = self.input.iter().map(ToString::to_string).collect();
+        format!(
+            "{} · {} · input {} · preprocess {}",
+            printable(&self.path),
+            printable(&self.architecture_words()),
+            sizes.join("x"),
+            printable(&self.preprocess)
+        )
+    }
+
+    /// The architecture, and for the official SLL layout which diagonal its convolutions have.
+    #[must_use]
+    pub fn architecture_words(&self) -> String {
+        match self.architecture.as_str() {
+            "sll" => "sll (as deployed: q cancels in the convolutions)".to_owned(),
+            other => other.to_owned(),
+        }
+    }
+}
+
 /// The samples that a count speaks of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +121,20 @@ pub struct Data {
     pub sha256: String,
     /// Number of samples that were looked at.
     pub samples: usize,
+    /// Number of samples that the split has; more than `samples` under a limit or a shard.
+    pub total: usize,
+}
+
+impl Data {
+    /// `360 samples`, or `5 of 360 samples`.
+    #[must_use]
+    pub fn count_words(&self) -> String {
+        if self.samples == self.total {
+            format!("{} samples", self.samples)
+        } else {
+            format!("{} of {} samples", self.samples, self.total)
+        }
+    }
 }
 
 /// A file that belongs to a result, by its bytes.
@@ -117,7 +157,7 @@ pub struct Lipschitz {
     /// Upper bound for that output, rounded up; `null` if none is proved.
     pub upper: Option<f64>,
     /// Upper bound for the input of the last affine layer, rounded up: what certification uses. Absent if none is proved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub features: Option<f64>,
 }
 
@@ -132,25 +172,23 @@ pub struct LayerResult {
     /// Which map it is, e.g. `sll-conv`.
     pub kind: String,
     /// Rule that was checked; absent if none proved the layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub rule: Option<String>,
     /// Upper bound of the layer's Lipschitz constant, rounded up; absent if none is proved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub bound: Option<f64>,
     /// How far inside its condition the layer lies, relative to it, rounded down; negative: missed by that much.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub slack: Option<f64>,
     /// Wall-clock seconds.
     pub seconds: f64,
     /// A proved `λ` with `AAᵀ ⪯ λ T`, rounded up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gram_lambda: Option<f64>,
-    /// A proved `δ ≥ 0` with `AAᵀ ⪯ (1 + δ) T` for the `T` that float32 code computes, rounded up.
+    /// A proved `δ` with `AAᵀ ⪯ (1 + δ) T̂`, rounded up, for the `T̂` that a float32 evaluation of the layer's formula gives. Other float32
+    /// programs sum in another order and are off by about as much. It is no part of the verdict, which speaks of the exact `T`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub float32_delta: Option<f64>,
-    /// What was taken on trust.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assumption: Option<String>,
     /// Why no bound is proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -103,6 +103,7 @@ impl Certified {
         at_most("correct", self.correct, self.samples)?;
         at_most("undecided", self.undecided, self.correct)?;
         same("data.samples", self.data.samples as f64, self.samples as f64)?;
+        at_most("data.samples", self.data.samples, self.data.total)?;
         same("accuracy", self.accuracy, fraction(self.correct, self.samples))?;
         for row in &self.certified {
             at_most("certified[].count", row.count, self.correct)?;

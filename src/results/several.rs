@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::certified::{Certified, CertifySchema, smallest};
 use super::common::{Data, Semantics, Tool, Verdict};
 use super::lines::{bound, head_line, write_remarks};
-use crate::text::{Align, Direction, Table, fixed, percent_down, printable};
+use crate::text::{Align, Table, percent_down, printable};
 
 /// Certified accuracy of several networks on one data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,13 +109,19 @@ impl Mean {
 }
 
 impl CertifiedModels {
+    /// The mean of counts in percent, from the whole numbers, rounded down; all networks have the same samples.
+    fn mean_percent(&self, count: impl Fn(&Certified) -> Option<usize>) -> String {
+        let sum = self.models.iter().filter_map(count).sum();
+        percent_down(sum, self.models.iter().map(|model| model.samples).sum())
+    }
+
     /// The weakest verdict and the mean numbers, on one line.
     #[must_use]
     pub fn headline(&self) -> String {
-        let clean = percent(self.mean.accuracy);
+        let clean = self.mean_percent(|model| Some(model.correct));
         let number = match smallest(&self.mean.certified, |row| row.radius) {
             Some(row) => {
-                let certified = percent(row.accuracy);
+                let certified = self.mean_percent(|model| count_at(model, &row.epsilon));
                 format!(
                     "mean accuracy {clean} %, certified {certified} % at ε = {}",
                     printable(&row.epsilon)
@@ -149,8 +155,18 @@ impl CertifiedModels {
             cells.extend(model.certified.iter().map(|row| percent_down(row.count, model.samples)));
             table.row(cells);
         }
-        let mut cells = vec!["mean".to_owned(), String::new(), String::new(), percent(self.mean.accuracy)];
-        cells.extend(self.mean.certified.iter().map(|row| percent(row.accuracy)));
+        let mut cells = vec![
+            "mean".to_owned(),
+            String::new(),
+            String::new(),
+            self.mean_percent(|model| Some(model.correct)),
+        ];
+        cells.extend(
+            self.mean
+                .certified
+                .iter()
+                .map(|row| self.mean_percent(|model| count_at(model, &row.epsilon))),
+        );
         table.row(cells);
         table
     }
@@ -159,15 +175,13 @@ impl CertifiedModels {
 impl fmt::Display for CertifiedModels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.headline())?;
-        let Data {
-            name, split, samples, ..
-        } = &self.data;
         writeln!(
             f,
-            "{} models on {} ({}, {samples} samples) · semantics {} · {:.2} s\n",
+            "{} models on {}, {} split, {} · semantics {} · {:.2} s\n",
             self.models.len(),
-            printable(name),
-            printable(split),
+            printable(&self.data.name),
+            printable(&self.data.split),
+            self.data.count_words(),
             self.semantics,
             self.seconds
         )?;
@@ -176,7 +190,7 @@ impl fmt::Display for CertifiedModels {
     }
 }
 
-/// A fraction in percent with two digits after the point, rounded down.
-fn percent(fraction: f64) -> String {
-    fixed(fraction * 100.0, 2, Direction::Down)
+/// The certified count of a network at an ε.
+fn count_at(model: &Certified, epsilon: &str) -> Option<usize> {
+    model.certified.iter().find(|row| row.epsilon == epsilon).map(|row| row.count)
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
 use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
-use crate::text::printable;
 
 /// The schema of [`Verified`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,9 +54,8 @@ impl fmt::Display for Verified {
         let model = &self.model;
         writeln!(
             f,
-            "{} · {} · {} parameters · semantics {} · method {} · {:.2} s\n",
-            printable(&model.path),
-            printable(&model.architecture),
+            "{}\n{} parameters · semantics {} · method {} · {:.2} s\n",
+            model.words(),
             model.parameters,
             self.semantics,
             self.method,

@@ -21,18 +21,18 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// Encloses `T` from the layer's own formula, or from the factor that the file stores.
+    /// Encloses `T` from the layer's own formula, or from the factor that the file stores. `weights` are those of the formula.
     ///
     /// # Errors
     ///
     /// - [`CheckError::NotPositive`] if `T` of a non-zero row could not be bounded away from zero.
     /// - [`CheckError::NotFinite`] if `T` lies outside the range for which the rules are stated, about 1e-200 to 1e200.
-    pub fn new(gram: &Gram, scale: &Scale) -> Result<Self, CheckError> {
+    pub fn new(gram: &Gram, scale: &Scale, weights: &[Interval]) -> Result<Self, CheckError> {
         let inner = gram.inner();
         let (what, enclosed, active): (_, Vec<Interval>, Vec<bool>) = match scale {
             Scale::RowSum { .. } | Scale::Weighted { .. } => {
                 let active: Vec<bool> = (0..inner).map(|i| !gram.is_zero_row(i)).collect();
-                let sums = gram.row_sums(&dominance_weights(scale, inner), &active);
+                let sums = gram.row_sums(weights, &active);
                 ("T", sums, active)
             }
             Scale::Stored { factor } => {

@@ -39,14 +39,22 @@ pub struct Gram {
     tiny: f64,
 }
 
+/// The most entries of a Gram matrix or self-correlation: 2 GiB of float64, a square of 16384.
+const ENTRIES_MOST: u128 = 1 << 28;
+
+/// The most multiplications of a self-correlation, a few seconds of work.
+const LATTICE_MOST: u128 = 1 << 34;
+
 impl Gram {
     /// Encloses `A Aᵀ`, by products of [`BLOCK`] columns that are added up.
     ///
     /// # Errors
     ///
-    /// [`CheckError::NotFinite`] if a product overflows.
+    /// - [`CheckError::TooLarge`] for more than 16384 rows.
+    /// - [`CheckError::NotFinite`] if a product overflows.
     pub fn dense(weight: &Matrix) -> Result<Self, CheckError> {
         let (inner, cols) = (weight.rows(), weight.cols());
+        limit("gram", &[inner, inner], ENTRIES_MOST)?;
         let full = MatRef::from_row_major_slice(weight.data(), inner, cols);
         let mut centre = vec![0.0; inner * inner];
         let mut part = vec![0.0; if cols > BLOCK { inner * inner } else { 0 }];
@@ -85,10 +93,17 @@ impl Gram {
     ///
     /// # Errors
     ///
-    /// [`CheckError::NotFinite`] if a product overflows.
+    /// - [`CheckError::TooLarge`] for an absurdly large kernel.
+    /// - [`CheckError::NotFinite`] if a product overflows.
     pub fn lattice(kernel: &Kernel) -> Result<Self, CheckError> {
         let (inner, channels, size) = (kernel.inner(), kernel.channels(), kernel.size());
         let span = 2 * size - 1;
+        limit("self-correlation", &[inner, inner, span, span], ENTRIES_MOST)?;
+        limit(
+            "self-correlation",
+            &[inner, inner, channels, size, size, size, size],
+            LATTICE_MOST,
+        )?;
         let mut centre = vec![0.0; inner * inner * span * span];
         for i in 0..inner {
             for j in 0..inner {
@@ -235,6 +250,19 @@ impl Gram {
     /// Distance of a computed slack `bound − R_ii(0)` from below.
     pub(crate) fn diagonal_slack_down(&self, row: usize, bound: f64) -> f64 {
         -sub_up(self.pair(row, row)[0], bound)
+    }
+}
+
+/// Refuses a product of sizes above `most`.
+fn limit(what: &'static str, sizes: &[usize], most: u128) -> Result<(), CheckError> {
+    let product = sizes
+        .iter()
+        .try_fold(1u128, |product, size| product.checked_mul(*size as u128));
+    let entries = product.unwrap_or(u128::MAX);
+    if entries <= most {
+        Ok(())
+    } else {
+        Err(CheckError::TooLarge { what, entries, most })
     }
 }
 

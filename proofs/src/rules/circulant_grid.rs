@@ -28,7 +28,8 @@
 //! The least grid lowered to the image size: `circulant_grid::the_circular_trap` went red. The price between grid points left out:
 //! `circulant_grid::a_coarse_grid_is_charged_for_the_gaps`.
 
-use crate::certificate::ImageSize;
+use serde::{Deserialize, Serialize};
+
 use crate::error::CheckError;
 use crate::rounding::directed::mul_down;
 use crate::rounding::gram::Gram;
@@ -37,6 +38,19 @@ use crate::statement::Shape;
 
 /// The largest grid that is checked; larger ones only cost time.
 pub const GRID_MOST: usize = 1024;
+
+/// How many times finer than the least grid a witness may ask for; finer proves no more about a stated image.
+const FINER_MOST: usize = 16;
+
+/// For which images a spectral bound of a convolution speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSize {
+    /// The image size that the network states.
+    Stated,
+    /// Every image size.
+    Any,
+}
 
 /// The smallest grid that proves something about an image of shape `input` under a kernel with `span = 2k − 1`.
 #[must_use]
@@ -66,12 +80,9 @@ pub fn check(
     lambda: f64,
 ) -> Result<(), CheckError> {
     let least = least_grid(gram.span(), input, image);
-    if !(grid.is_power_of_two() && (least..=GRID_MOST).contains(&grid)) {
-        return Err(CheckError::Grid {
-            grid,
-            least,
-            most: GRID_MOST,
-        });
+    let most = GRID_MOST.min(least.saturating_mul(FINER_MOST));
+    if !(grid.is_power_of_two() && (least..=most).contains(&grid)) {
+        return Err(CheckError::Grid { grid, least, most });
     }
     let on_grid = match image {
         ImageSize::Stated => lambda,

@@ -82,13 +82,20 @@ impl<'a> Margins<'a> {
     ///
     /// # Errors
     ///
-    /// [`CheckError::NoSuchClass`] if the head has no class.
+    /// [`CheckError::Shape`] if there are fewer than two classes: there is nothing to tell apart.
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let rows = certificate.head();
         let classes = rows.classes();
         let Some(crate::statement::Layer::NormalizedHead { bias, .. }) = certificate.map().layers().last() else {
             return Err(CheckError::NoSuchClass { class: 0, classes: 0 });
         };
+        if classes < 2 {
+            return Err(CheckError::Shape {
+                what: "classes",
+                expected: vec![2],
+                found: vec![classes],
+            });
+        }
         let mut distances = vec![Interval::ZERO; classes * classes];
         for a in 0..classes {
             for b in 0..a {

@@ -233,7 +233,7 @@ impl Layer {
                 Ok(input)
             }
             Self::ResidualDense { weight, bias, scale } => {
-                flat("weight", weight.cols())?;
+                flat("input", weight.cols())?;
                 check_length("bias", weight.rows(), bias)?;
                 scale.validate(weight.rows())?;
                 Ok(input)
@@ -265,7 +265,7 @@ impl Layer {
                 Ok(Shape::Flat(input.len()))
             }
             Self::NormalizedHead { weight, bias } => {
-                flat("head", weight.cols())?;
+                flat("input", weight.cols())?;
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }

@@ -51,7 +51,7 @@ fn every_rival_counts() {
     let map = head_network(n, 2, weight, bias);
     let judgement = judge(&map, &[2.0, 0.0]).expect("a judgement");
     assert_eq!(judgement.predicted, 0);
-    // Pairs with 1 … 10: margin 3 + 2 − 1.91 over 2 = about 0.54 or more; with 11: about 0.01 over 0.01.
+    // Pairs with 1 … 10: margin 3 + 2 − 1.91 over 2, about 1.545; with class 11: about 0.01 over 0.01, about 1.
     let radius = judgement.radius.value();
     assert!(radius < 1.1, "{radius}");
     let last = (3.0 - (2.0 / 1.00005_f64 + 0.99)) / 0.01;

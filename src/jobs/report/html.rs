@@ -16,6 +16,7 @@ pub(super) fn page(report: &Report) -> String {
     let mut body = String::new();
     for reported in &report.runs {
         body.push_str(&banner(reported.run.verdict(), &reported.run.headline()));
+        body.push_str(&format!("<p>{}</p>\n", escape(&reported.restated())));
         body.push_str(&list("Assumed, not checked", reported.run.assumptions()));
     }
     if let Some(plot) = plot::svg(report) {

@@ -10,6 +10,7 @@ pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
     for reported in &report.runs {
         text.push_str(&format!("# {}\n\n", escape(&reported.run.headline())));
+        text.push_str(&format!("{}\n\n", escape(&reported.restated())));
         list(&mut text, "Assumed, not checked", reported.run.assumptions());
         if let Run::Many(many) = &reported.run {
             text.push_str(&table(&many.table()));

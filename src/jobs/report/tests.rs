@@ -51,6 +51,7 @@ fn certified(mark: &str, samples: usize) -> Certified {
             split: "test".to_owned(),
             sha256: "1".repeat(64),
             samples,
+            total: samples,
         },
         lipschitz: Lipschitz {
             output: "all".to_owned(),
