@@ -5,9 +5,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: demo test lint fmt clippy unit doc deny bench
 
-# Certify the built-in network on the built-in data.
+# Verify and certify the built-in network on the built-in data; the network, its certificate and the report go to demo/.
 demo:
-	cargo run --locked --release --package lipcert -- demo
+	cargo run --locked --release --package lipcert -- demo -o demo --force
 
 # One after the other, also under `make -j`.
 test:
