@@ -12,7 +12,7 @@
 //!
 //! What the names mean is the business of [`crate::architecture`].
 
-mod archive;
+pub(crate) mod archive;
 mod blob;
 mod dtype;
 mod error;

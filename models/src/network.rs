@@ -3,7 +3,7 @@
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 
-use crate::architecture::{Architecture, MAX_SIDE, Plan, PlannedLayer, ScaleKind, too_large};
+use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, too_large};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
@@ -14,7 +14,7 @@ pub struct LoadOptions {
     /// Channels, height and width of one raw input. Without it the file's declaration counts; without that the side follows from
     /// the number of features (see [`Architecture::input_shape`]) and the channels from the number of means of the preprocessing.
     pub input: Option<[usize; 3]>,
-    /// The preprocessing. Anything but [`Preprocess::File`] wins over what the file declares.
+    /// The preprocessing. [`Preprocess::File`] takes what the file declares, else none.
     pub preprocess: Preprocess,
 }
 
@@ -36,7 +36,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// - [`ModelError::Architecture`] if the tensors are not those of a known architecture or the input shape cannot be told.
+    /// - [`ModelError::Architecture`] if the tensors are not those of a known architecture, the input shape cannot be told, or the options
+    ///   contradict what the file declares.
     /// - [`ModelError::File`] with [`TensorError::NotFinite`] (tensor, position, value) if a weight is NaN or infinite, and if the
     ///   file cannot be read.
     /// - [`ModelError::Layer`] if a layer does not fit the one before, or a number is out of range (`|q| > 80`).
@@ -46,6 +47,7 @@ impl Network {
             path: checkpoint.path().to_owned(),
             cause: Box::new(cause),
         };
+        require_agreement(&architecture, options).map_err(refuse)?;
         let preprocess = effective_preprocess(&architecture, options);
         let input = match options.input {
             Some(input) => input,
@@ -89,6 +91,31 @@ impl Network {
             names,
             map,
         })
+    }
+}
+
+/// Refuses options that contradict what the file declares: a file that names its function is that function.
+fn require_agreement(architecture: &Architecture, options: &LoadOptions) -> Result<(), ArchitectureError> {
+    if let (Some(declared), Some(asked)) = (architecture.input, options.input)
+        && declared != asked
+    {
+        let (declared, asked) = (format!("{declared:?}"), format!("{asked:?}"));
+        return Err(ArchitectureError::Contradicts {
+            what: "input",
+            declared,
+            asked,
+        });
+    }
+    match (&architecture.preprocess, &options.preprocess) {
+        (Some(declared), asked) if *asked != Preprocess::File && declared.normalization() != asked.normalization() => {
+            let (declared, asked) = (declared.to_string(), asked.to_string());
+            Err(ArchitectureError::Contradicts {
+                what: "preprocessing",
+                declared,
+                asked,
+            })
+        }
+        _ => Ok(()),
     }
 }
 

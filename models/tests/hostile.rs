@@ -340,10 +340,7 @@ fn an_archive_that_two_readers_could_read_differently_is_refused() {
     assert!(matches!(refused(&prefixed), FileError::Archive(_)));
     let pickle = b"\x80\x02}.";
     let twice = common::archive(&[("a/data.pkl", pickle), ("a/data.pkl", pickle)]);
-    assert!(matches!(
-        refused(&twice),
-        FileError::Archive(ArchiveError::Duplicate { listed: 2, distinct: 1 })
-    ));
+    assert!(matches!(refused(&twice), FileError::Archive(ArchiveError::Duplicate { .. })));
     let two = common::archive(&[("a/data.pkl", pickle), ("b/data.pkl", pickle)]);
     assert!(matches!(refused(&two), FileError::Archive(ArchiveError::Ambiguous { .. })));
     let followed = common::archive(&[("a/data.pkl", b"\x80\x02}.more")]);

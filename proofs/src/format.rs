@@ -53,6 +53,12 @@ pub enum FormatError {
         /// Of the content.
         computed: String,
     },
+    /// The file says what it says in another way than it is written: other spacing, digits that no float64 has, escapes.
+    #[error("the file is not in canonical form from byte {position} on")]
+    NotCanonical {
+        /// Zero-based.
+        position: usize,
+    },
     /// The certificate speaks of other model bytes.
     #[error("the certificate is of a model with sha256 `{certified}`, this one has `{found}`")]
     Model {
@@ -221,7 +227,7 @@ impl CertificateFile {
     ///
     /// # Errors
     ///
-    /// [`FormatError::TooLarge`], [`FormatError::Json`], [`FormatError::Schema`] or [`FormatError::Digest`].
+    /// [`FormatError::TooLarge`], [`FormatError::Json`], [`FormatError::Schema`], [`FormatError::Digest`] or [`FormatError::NotCanonical`].
     pub fn read(bytes: &[u8]) -> Result<Self, FormatError> {
         if bytes.len() > SIZE_MOST {
             return Err(FormatError::TooLarge {
@@ -247,14 +253,18 @@ impl CertificateFile {
         }
         let file: Self = serde_json::from_slice(bytes).map_err(json)?;
         let computed = digest_of(bytes, &file.digest);
-        if file.digest == computed {
-            Ok(file)
-        } else {
-            Err(FormatError::Digest {
+        if file.digest != computed {
+            return Err(FormatError::Digest {
                 stated: file.digest.chars().take(80).collect(),
                 computed,
-            })
+            });
         }
+        let canonical = file.to_bytes();
+        if canonical == bytes {
+            return Ok(file);
+        }
+        let same = canonical.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+        Err(FormatError::NotCanonical { position: same })
     }
 
     /// The bytes of the file: indented JSON with a final line feed. Floats read back bit for bit.
@@ -274,11 +284,11 @@ impl CertificateFile {
     /// # Errors
     ///
     /// [`FormatError::Model`] for other bytes, [`FormatError::Layer`] for another network.
-    pub fn claims(&self, sha256: &str, map: &NetworkMap, names: &[String]) -> Result<Vec<LayerClaim>, FormatError> {
-        if self.model.sha256 != sha256 {
+    pub fn claims(&self, model: &ModelBytes, map: &NetworkMap, names: &[String]) -> Result<Vec<LayerClaim>, FormatError> {
+        if self.model.sha256 != model.sha256 {
             return Err(FormatError::Model {
                 certified: self.model.sha256.chars().take(80).collect(),
-                found: sha256.to_owned(),
+                found: model.sha256.clone(),
             });
         }
         let differs = |index, what, stated: &dyn ToString, found: &dyn ToString| {
@@ -294,6 +304,7 @@ impl CertificateFile {
                 })
             }
         };
+        differs(0, "bytes", &self.model.bytes, &model.bytes)?;
         let found = input_of(map);
         differs(0, "input", &format!("{:?}", self.input), &format!("{found:?}"))?;
         differs(0, "count", &self.layers.len(), &map.layers().len())?;

@@ -67,7 +67,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
         },
     )?;
     let claims = file
-        .claims(&loaded.model.sha256, &loaded.network.map, &loaded.network.names)
+        .claims(&loaded.model_bytes(), &loaded.network.map, &loaded.network.names)
         .with_context(|| format!("certificate `{path}`"))?;
     let claim = |index: usize, _: &Prepared<'_>| Ok(claims[index].clone());
     let checked = check_layers(&loaded.network, file.output, progress, claim, |_| Ok(None));

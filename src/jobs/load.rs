@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use lipcert_models::checkpoint::Checkpoint;
 use lipcert_models::network::{LoadOptions, Network};
 use lipcert_models::preprocess::Preprocess;
+use lipcert_proofs::format::ModelBytes;
 use lipcert_proofs::statement::{Decimal, Layer, Output};
 
 use super::ModelOptions;
@@ -20,6 +21,16 @@ pub(crate) struct Loaded {
     pub(crate) model: Model,
     /// Length of the file.
     pub(crate) bytes: u64,
+}
+
+impl Loaded {
+    /// The bytes that a certificate of this network speaks of.
+    pub(crate) fn model_bytes(&self) -> ModelBytes {
+        ModelBytes {
+            sha256: self.model.sha256.clone(),
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// Reads a model; the input shape is the caller's, else that of the data, else what the file says.

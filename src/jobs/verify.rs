@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lipcert_proofs::CertificateFile;
-use lipcert_proofs::format::{ModelBytes, Tool as FormatTool};
+use lipcert_proofs::format::Tool as FormatTool;
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::statement::Output;
 
@@ -96,12 +96,8 @@ pub(super) fn certificate_bytes(certificate: &NetworkCertificate<'_>, loaded: &L
         name: tool.name,
         version: tool.version,
     };
-    let model = ModelBytes {
-        sha256: loaded.model.sha256.clone(),
-        bytes: loaded.bytes,
-    };
-    let file =
-        CertificateFile::record(certificate, &loaded.network.names, model, tool).context("cannot write the certificate")?;
+    let file = CertificateFile::record(certificate, &loaded.network.names, loaded.model_bytes(), tool)
+        .context("cannot write the certificate")?;
     Ok(file.to_bytes())
 }
 

@@ -9,6 +9,7 @@ use lipcert_models::checkpoint::Checkpoint;
 use lipcert_models::network::{LoadOptions, Network};
 use lipcert_proofs::CertificateFile;
 use lipcert_proofs::certificate::{LayerCertificate, Prepared};
+use lipcert_proofs::format::ModelBytes;
 use lipcert_proofs::rounding::forward::{EnclosedLogits, Evaluator, Samples};
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
@@ -97,12 +98,16 @@ impl Reference {
     pub(crate) fn checked<R>(&self, bytes: &[u8], use_it: impl FnOnce(&Network, &NetworkCertificate<'_>) -> R) -> R {
         let file = CertificateFile::read(bytes).unwrap();
         let checkpoint = Checkpoint::open(&self.model).unwrap();
+        let model = ModelBytes {
+            sha256: checkpoint.sha256().to_owned(),
+            bytes: checkpoint.bytes(),
+        };
         let options = LoadOptions {
             input: Some(self.input),
             preprocess: self.preprocess.parse().unwrap(),
         };
         let network = Network::load(&checkpoint, &options).unwrap();
-        let claims = file.claims(checkpoint.sha256(), &network.map, &network.names).unwrap();
+        let claims = file.claims(&model, &network.map, &network.names).unwrap();
         let layers = network
             .map
             .layers()

@@ -14,6 +14,16 @@ pub enum ArchitectureError {
         /// Name of the first.
         first: String,
     },
+    /// The caller asks for another function than the file declares.
+    #[error("the file declares {what} {declared}, asked was {asked}")]
+    Contradicts {
+        /// `input` or `preprocessing`.
+        what: &'static str,
+        /// In the file.
+        declared: String,
+        /// By the caller.
+        asked: String,
+    },
     /// A tensor is missing.
     #[error("tensor `{tensor}` is missing")]
     Missing {

@@ -51,14 +51,15 @@ pub(super) fn sniff(head: &[u8]) -> Family {
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return Family::Zip;
     }
-    if let [0x80, 2..=5, ..] = head {
-        return Family::Pickle;
-    }
     if let Some((size, rest)) = head.split_first_chunk::<8>()
         && rest.first() == Some(&b'{')
         && u64::from_le_bytes(*size) <= MAX_HEADER
     {
         return Family::Safetensors;
+    }
+    // behind safetensors, whose header length may begin with the same two bytes
+    if let [0x80, 2..=5, ..] = head {
+        return Family::Pickle;
     }
     let starts = |magic: &[u8]| head.starts_with(magic);
     let text = !head.is_empty()

@@ -13,12 +13,29 @@ use super::{Contents, whole};
 /// The name of the pickle in the archive's one folder.
 const PICKLE: &str = "data.pkl";
 
-/// Whether an entry is the pickle of a checkpoint: `NAME/data.pkl`, or without the folder.
+/// Whether an entry is the pickle of a checkpoint: `NAME/data.pkl`.
 pub(super) fn is_pickle(name: &str) -> bool {
-    name == PICKLE
-        || name
-            .strip_suffix(PICKLE)
-            .is_some_and(|folder| folder.find('/') == Some(folder.len() - 1))
+    name.strip_suffix(PICKLE)
+        .is_some_and(|folder| !folder.is_empty() && folder.find('/') == Some(folder.len() - 1))
+}
+
+/// Refuses entries outside the folder, and those that torch, which looks names up without regard to case, would take for a part of the
+/// checkpoint though they are spelled otherwise. A `constants.pkl` makes the archive a program for torch.
+fn require_plain(folder: &str, entries: &[(String, Blob)]) -> Result<(), ArchiveError> {
+    for (name, _) in entries {
+        let part = name.strip_prefix(folder).filter(|part| {
+            let lower = part.to_ascii_lowercase();
+            let known = ["data.pkl", "byteorder", "version"].contains(&lower.as_str()) || lower.starts_with("data/");
+            lower != "constants.pkl" && (!known || *part == lower)
+        });
+        if part.is_none() {
+            return Err(ArchiveError::Stray {
+                entry: shown(name.as_bytes()),
+                folder: shown(folder.as_bytes()),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Reads the description of the tensors.
@@ -37,6 +54,7 @@ pub(super) fn read(file: &mut File, length: u64, entries: &[(String, Blob)]) -> 
         .into());
     }
     let folder = &name[..name.len() - PICKLE.len()];
+    require_plain(folder, entries)?;
     let blobs: HashMap<&str, &Blob> = entries.iter().map(|(name, blob)| (name.as_str(), blob)).collect();
     let order_name = format!("{folder}byteorder");
     if let Some(blob) = blobs.get(order_name.as_str()) {

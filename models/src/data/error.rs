@@ -7,11 +7,20 @@ use thiserror::Error;
 use zip::result::ZipError;
 
 use super::options::{Shard, Split};
+use crate::checkpoint::FileError;
 
 /// Why a data set could not be opened. Every variant names the file and the place in it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// The directory of an archive could be read in two ways, or is no zip directory.
+    #[error("`{}`: {source}", file.display())]
+    Directory {
+        /// The archive.
+        file: PathBuf,
+        /// Why.
+        source: Box<FileError>,
+    },
     /// The name of the set is not known, or its path is missing.
     #[error("data `{spec}` is none of `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR`, `npz:FILE`")]
     UnknownSet {

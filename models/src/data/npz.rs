@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use zip::ZipArchive;
 
+use crate::checkpoint::archive;
+
 use super::error::DataError;
 use super::npy::Header;
 use super::source::{Content, Sources};
@@ -18,6 +20,11 @@ const LISTED: usize = 20;
 /// Reads the whole file.
 pub(super) fn read(sources: &mut Sources, file: &Path) -> Result<Samples, DataError> {
     let bytes = sources.read(file)?;
+    // Which entries there are is decided strictly, so that no other reader sees other arrays.
+    archive::entries(&mut Cursor::new(bytes.as_slice()), bytes.len() as u64).map_err(|source| DataError::Directory {
+        file: file.into(),
+        source: Box::new(source),
+    })?;
     let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|source| DataError::Archive {
         file: file.into(),
         source,

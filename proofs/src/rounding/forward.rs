@@ -92,6 +92,16 @@ enum Step<'a> {
     Flatten,
 }
 
+impl Step<'_> {
+    /// Width of the margins that the step needs.
+    const fn radius(&self) -> usize {
+        match self {
+            Self::Conv(layer, _) => layer.radius(),
+            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten => 0,
+        }
+    }
+}
+
 /// Evaluates a certified network with enclosed errors.
 pub struct Evaluator<'a> {
     input: Shape,
@@ -283,6 +293,8 @@ struct ImagePass<'e, 'a> {
     sample: Vec<f64>,
     image: Option<Image>,
     inner: Image,
+    /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
+    radius: usize,
 }
 
 impl<'e, 'a> ImagePass<'e, 'a> {
@@ -293,6 +305,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             sample: Vec::new(),
             image: None,
             inner: Image::new(1, 1, 1, 0),
+            radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
         }
     }
 
@@ -309,7 +322,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             };
             match step {
                 Step::Conv(layer, bound) => {
-                    let image = place(&mut self.image, layer.channels(), height, width, layer.radius());
+                    let image = place(&mut self.image, layer.channels(), height, width, self.radius);
                     let before = loaded.unwrap_or_else(|| {
                         image.load(&self.sample);
                         norm_up(image.padded())
@@ -325,7 +338,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                 }
                 Step::Pool { size, divisor, bound } => {
                     self.unload(&mut loaded, shape.len());
-                    let image = place(&mut self.image, shape.channels(), height, width, 0);
+                    let image = place(&mut self.image, shape.channels(), height, width, self.radius);
                     image.load(&self.sample);
                     let before = norm_up(&self.sample);
                     self.sample.resize(shape.len() / (size * size), 0.0);
@@ -352,10 +365,11 @@ impl<'e, 'a> ImagePass<'e, 'a> {
     }
 }
 
-/// The image buffer of a convolution, made anew where the shape changed or the margins are too narrow.
+/// The image buffer for a shape, made anew where the shape changed. Between two convolutions the shape does not change and `radius` is that of
+/// the whole pass, so a loaded sample stays where it is.
 fn place(slot: &mut Option<Image>, channels: usize, height: usize, width: usize, radius: usize) -> &mut Image {
     let fits = |image: &Image| {
-        (image.channels(), image.height(), image.width()) == (channels, height, width) && image.radius() >= radius
+        (image.channels(), image.height(), image.width()) == (channels, height, width) && image.radius() == radius
     };
     if !slot.as_ref().is_some_and(fits) {
         *slot = None;

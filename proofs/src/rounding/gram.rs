@@ -42,8 +42,11 @@ pub struct Gram {
 /// The most entries of a Gram matrix or self-correlation: 2 GiB of float64, a square of 16384.
 const ENTRIES_MOST: u128 = 1 << 28;
 
-/// The most multiplications of a self-correlation, a few seconds of work.
-const LATTICE_MOST: u128 = 1 << 34;
+/// The most multiplications of a self-correlation, about a second of work.
+const LATTICE_MOST: u128 = 1 << 30;
+
+/// The largest side of a kernel.
+const SIDE_MOST: u128 = 31;
 
 impl Gram {
     /// Encloses `A Aᵀ`, by products of [`BLOCK`] columns that are added up.
@@ -97,6 +100,7 @@ impl Gram {
     /// - [`CheckError::NotFinite`] if a product overflows.
     pub fn lattice(kernel: &Kernel) -> Result<Self, CheckError> {
         let (inner, channels, size) = (kernel.inner(), kernel.channels(), kernel.size());
+        limit("kernel", &[size], SIDE_MOST)?;
         let span = 2 * size - 1;
         limit("self-correlation", &[inner, inner, span, span], ENTRIES_MOST)?;
         limit(

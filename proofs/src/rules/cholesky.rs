@@ -19,7 +19,8 @@
 //!
 //! # Mutation note
 //!
-//! `error` left out of the final comparison: `semidefinite::two_by_two_table` went red. `λ` multiplied by 0.999: `cholesky::just_below_the_eigenvalue`.
+//! `error` left out of the shift and of the final comparison: `semidefinite::two_by_two_table` went red (either alone is made up for by the
+//! other). `λ` multiplied by 1.001: `cholesky::just_below_the_eigenvalue`.
 
 use crate::error::CheckError;
 use crate::rounding::gram::Gram;

@@ -40,7 +40,7 @@ use crate::statement::Shape;
 pub const GRID_MOST: usize = 1024;
 
 /// How many times finer than the least grid a witness may ask for; finer proves no more about a stated image.
-const FINER_MOST: usize = 16;
+const FINER_MOST: usize = 4;
 
 /// For which images a spectral bound of a convolution speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@
 //! # Mutation note
 //!
 //! The sign check of the weights removed: `diagonal_dominance::reject_table` went red (`w = −1`). The entry error left out of
-//! [`Gram::row_sums`]: `diagonal_dominance::row_sums_enclose_exact_rationals`.
+//! [`Gram::row_sums`]: `diagonal_dominance::cancellation_between_rows_of_different_length`.
 
 use crate::error::CheckError;
 use crate::rounding::directed::mul_down;

@@ -72,6 +72,17 @@ pub struct NetworkMap {
     layers: Vec<Layer>,
 }
 
+/// The most numbers that one sample may have between two layers: 128 MiB of float64.
+const ENTRIES_MOST: usize = 1 << 24;
+
+/// Number of entries of a shape, without overflow.
+fn entries(shape: Shape) -> u128 {
+    shape
+        .sizes()
+        .iter()
+        .fold(1u128, |product, size| product.saturating_mul(*size as u128))
+}
+
 impl NetworkMap {
     /// Builds the map after checking that every layer accepts the output of the one before that the head stands
     /// last, and that nothing but the first layer normalises.
@@ -79,8 +90,16 @@ impl NetworkMap {
     /// # Errors
     ///
     /// - [`CheckError::Shape`] and the other errors of [`Layer::output_shape`].
+    /// - [`CheckError::TooLarge`] if a sample has more than 2²⁴ numbers somewhere.
     /// - [`CheckError::Order`] if there is no head, or a head anywhere but at the end.
     pub fn new(input: Shape, layers: Vec<Layer>) -> Result<Self, CheckError> {
+        if entries(input) > ENTRIES_MOST as u128 {
+            return Err(CheckError::TooLarge {
+                what: "input",
+                entries: entries(input),
+                most: ENTRIES_MOST as u128,
+            });
+        }
         if input.len() == 0 {
             return Err(CheckError::Shape {
                 what: "input",
@@ -99,6 +118,13 @@ impl NetworkMap {
                 });
             }
             shape = layer.output_shape(shape)?;
+            if entries(shape) > ENTRIES_MOST as u128 {
+                return Err(CheckError::TooLarge {
+                    what: "sample",
+                    entries: entries(shape),
+                    most: ENTRIES_MOST as u128,
+                });
+            }
         }
         if layers.is_empty() {
             return Err(CheckError::Order { index: 0, kind: "none" });

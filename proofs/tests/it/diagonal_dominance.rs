@@ -231,6 +231,20 @@ proptest! {
     }
 }
 
+/// An inner product that cancels is off by `γ ‖a_i‖ ‖a_j‖`, far more than the row sum itself suggests.
+#[test]
+fn cancellation_between_rows_of_different_length() {
+    let e = 2f64.powi(-30);
+    let short = [1.0 + e, 1.0, 1.0, 1.0 + e];
+    let long = [1.0 - e, -1.0, -1.0, 1.0 - e].map(|v| v * 2f64.powi(40));
+    let weight = matrix(2, 4, [short, long].concat());
+    let gram = Gram::dense(&weight).expect("a Gram matrix");
+    let sums = gram.row_sums(&[Interval::ONE; 2], &[true; 2]);
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).fold(zero(), |s, (a, b)| s + exact(*a) * exact(*b));
+    let total = product(&short, &short) + abs(&product(&short, &long));
+    assert!(exact(sums[0].lo()) <= total && total <= exact(sums[0].hi()));
+}
+
 /// The exact lattice self-correlation of a small kernel against rationals.
 #[test]
 fn the_lattice_encloses_exact_rationals() {

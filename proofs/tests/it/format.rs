@@ -41,7 +41,11 @@ fn file(map: &NetworkMap) -> CertificateFile {
 /// Everything that a reader of the file does.
 fn accept(bytes: &[u8], map: &NetworkMap) -> Result<f64, String> {
     let file = CertificateFile::read(bytes).map_err(|e| e.to_string())?;
-    let claims = file.claims(&"00".repeat(32), map, &names()).map_err(|e| e.to_string())?;
+    let model = ModelBytes {
+        sha256: "00".repeat(32),
+        bytes: 1,
+    };
+    let claims = file.claims(&model, map, &names()).map_err(|e| e.to_string())?;
     let mut layers = Vec::new();
     for ((layer, input), claim) in map.layers().iter().zip(map.input_shapes()).zip(claims) {
         let prepared = Prepared::new(layer, input).map_err(|e| e.to_string())?;
@@ -127,6 +131,7 @@ fn a_changed_claim_with_a_new_digest_is_refused() {
         ("another kind", Box::new(|f| f.layers[0].kind = "sll-dense".to_owned())),
         ("another name", Box::new(|f| f.layers[0].name = "z".to_owned())),
         ("another model", Box::new(|f| f.model.sha256 = "11".repeat(32))),
+        ("other bytes", Box::new(|f| f.model.bytes = 3)),
         ("another input", Box::new(|f| f.input.shape = vec![3])),
         ("a mean", Box::new(|f| f.input.mean = vec!["0.5".parse().expect("a decimal")])),
         ("another schema", Box::new(|f| f.schema = "lipcert/certificate/2".to_owned())),
@@ -155,6 +160,45 @@ fn a_changed_claim_with_a_new_digest_is_refused() {
         };
         forged.digest = stated;
         assert!(accept(&forged.to_bytes(), &map).is_err(), "{name}");
+    }
+}
+
+/// The digest of a text as a forger would set it.
+fn with_digest(text: &str) -> String {
+    let stated = CertificateFile::read(text.as_bytes()).err();
+    match stated {
+        Some(FormatError::Digest { stated, computed }) => text.replace(&stated, &computed),
+        _ => text.to_owned(),
+    }
+}
+
+/// One content has one spelling: a number that only reads as the honest one is refused, and so is everything else that is not written so.
+#[test]
+fn only_the_canonical_form_is_read() {
+    let map = network();
+    let text = String::from_utf8(file(&map).to_bytes()).expect("UTF-8");
+    for (name, other) in [
+        (
+            "more digits",
+            text.replacen("\"lipschitz\": 1.0,", "\"lipschitz\": 0.99999999999999999999999,", 1),
+        ),
+        ("spacing", text.replacen("\"index\": 0", "\"index\":  0", 1)),
+        ("an escape", text.replacen("\"features\"", "\"f\\u0065atures\"", 1)),
+        (
+            "a struct as an array",
+            text.replacen(
+                "\"tool\": {\n    \"name\": \"lipcert\",\n    \"version\": \"0\"\n  }",
+                "\"tool\": [\"lipcert\", \"0\"]",
+                1,
+            ),
+        ),
+    ] {
+        assert_ne!(other, text, "{name}: the pattern is not in the file");
+        let refused = CertificateFile::read(with_digest(&other).as_bytes());
+        assert!(
+            matches!(refused, Err(FormatError::NotCanonical { .. } | FormatError::Json { .. })),
+            "{name}: {refused:?}"
+        );
     }
 }
 

@@ -162,6 +162,51 @@ proptest! {
     }
 }
 
+/// One long row with `T = ‖a‖²` turns a positive sample around; the rounding of the sum shows in the result and is covered.
+#[test]
+fn the_rounding_of_a_long_sum_is_covered() {
+    let n = 96;
+    let draw = |seed: usize, k: usize| ((seed * 7919 + k * k * 104_729 + k * 31) % 100_003) as f64 / 100_003.0 + 0.01;
+    let mut largest: f64 = 0.0;
+    for seed in 0..40 {
+        let row: Vec<f64> = (0..n).map(|k| draw(seed, k)).collect();
+        let sample: Vec<f64> = (0..n).map(|k| draw(seed + 100, k) / 3.0).collect();
+        let factor = 1.0 / row.iter().map(|v| v * v).sum::<f64>();
+        let layer = Layer::ResidualDense {
+            weight: matrix(1, n, row),
+            bias: vec![0.0],
+            scale: Scale::Stored { factor: vec![factor] },
+        };
+        let point: Vec<BigRational> = sample.iter().map(|v| exact(*v)).collect();
+        let truth = exact_layer(&layer, Shape::Flat(n), &point);
+        let identity: Vec<f64> = (0..n * n).map(|k| if k % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
+        let head = Layer::NormalizedHead {
+            weight: matrix(n, n, identity),
+            bias: vec![0.0; n],
+        };
+        let map = NetworkMap::new(Shape::Flat(n), vec![layer, head]).expect("a network");
+        let certificate = certify(&map);
+        let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+        let logits = &evaluator.evaluate(Samples::Floats(&sample)).expect("logits")[0];
+        let squares = truth.iter().zip(logits.values()).fold(zero(), |sum, (t, v)| {
+            let error = exact(*v) - t;
+            sum + &error * &error
+        });
+        let bound = exact(logits.feature_error_up());
+        assert!(squares <= &bound * &bound, "seed {seed}");
+        // How much of the bound the last subtraction alone would explain.
+        let norm: f64 = logits.values().iter().map(|v| v * v).sum::<f64>().sqrt();
+        let last = exact(norm * f64::EPSILON / 2.0);
+        if squares > &last * &last {
+            largest += 1.0;
+        }
+    }
+    assert!(
+        largest >= 1.0,
+        "no sample needs more than the last rounding: the test shows nothing"
+    );
+}
+
 /// Bytes are the real numbers k/255, the mean is the decimal number.
 #[test]
 fn the_input_is_enclosed_as_real_numbers() {

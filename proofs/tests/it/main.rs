@@ -4,6 +4,7 @@
     reason = "second methods and library functions are what a test compares with"
 )]
 
+mod attack;
 mod cholesky;
 mod circulant_grid;
 mod common;
