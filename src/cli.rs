@@ -76,8 +76,11 @@ pub(crate) struct ModelArgs {
     /// Input shape, channels × height × width [default: that of the data or of the file]
     #[arg(long, value_name = "CxHxW", value_parser = parse::input_shape)]
     pub(crate) input: Option<[usize; 3]>,
-    /// What is done to the raw input, a part of the certified function: `cifar10`, `cifar100`, `mnist`, `none` or
-    /// `mean=a,b,c;std=d,e,f` [default: what the file declares, else none]
+    /// What is done to the raw input, a part of the certified function: `mean=a,b,c;std=d,e,f` (without std: 1) or a name [default: what the file
+    /// declares, else none]
+    ///
+    /// Names: `none`; `cifar10` = mean 0.4913,0.4821,0.4465 and `cifar100` = mean 0.5071,0.4865,0.4409, std 1, as in the SLL authors' code (not
+    /// torchvision's); `mnist` = mean 0.1307, std 0.3081.
     #[arg(long, value_name = "NAME")]
     pub(crate) preprocess: Option<String>,
     /// Which network the file holds; `auto` finds out from names and shapes
@@ -175,6 +178,9 @@ pub(crate) struct CertifyArgs {
     #[arg(long, value_enum, default_value_t = Method::Auto)]
     pub(crate) method: Method,
     /// Write a row for each sample: index, label, predicted, margin, radius
+    ///
+    /// No input within the radius changes the predicted class, right or wrong. A sample counts as certified at ε if predicted = label and
+    /// radius ≥ ε.
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) samples: Option<PathBuf>,
     /// Write the run to this file, for `lipcert report`

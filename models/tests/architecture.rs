@@ -207,16 +207,29 @@ fn a_declaration_gives_the_kinds() {
 }
 
 #[test]
-fn the_callers_preprocessing_wins_over_the_files() {
+fn the_caller_cannot_contradict_the_file() {
     let place = file(&safetensors(&[(METADATA_KEY, &declaration("sll", "sll-conv"))], &small()));
     let checkpoint = Checkpoint::open(place.path()).expect("well formed");
     let load = |preprocess| {
         let options = LoadOptions { input: None, preprocess };
-        Network::load(&checkpoint, &options).expect("a network").map.layers()[0].kind()
+        Network::load(&checkpoint, &options).map(|network| network.map.layers()[0].kind())
     };
-    assert_eq!(load(Preprocess::File), "normalize");
-    assert_eq!(load(Preprocess::None), "pad-channels");
-    assert_eq!(load("mean=0.1".parse().expect("a mean")), "normalize");
+    assert_eq!(load(Preprocess::File).expect("a network"), "normalize");
+    assert_eq!(
+        load("mean=0.5;std=0.25".parse().expect("the same")).expect("a network"),
+        "normalize"
+    );
+    // A larger std would divide the certified bound.
+    for other in ["none", "mean=0.1", "mean=0.5;std=1"] {
+        let error = load(other.parse().expect("a preprocessing")).expect_err(other).to_string();
+        assert!(error.contains("the file declares preprocessing mean=0.5;std=0.25"), "{error}");
+    }
+    let options = LoadOptions {
+        input: Some([1, 16, 16]),
+        preprocess: Preprocess::File,
+    };
+    let error = Network::load(&checkpoint, &options).expect_err("another input").to_string();
+    assert!(error.contains("the file declares input [1, 8, 8]"), "{error}");
 }
 
 #[test]
@@ -239,7 +252,7 @@ fn malformed_declarations_are_refused() {
         ),
         (r#""channels":4"#, r#""channels":5"#, "`kernel` has shape [4], expected [5]"),
         ("[1,8,8]", "[1,8,99999999999]", "input size 99999999999 is larger than"),
-        ("[1,8,8]", "[1,16,8]", "layer 5 (`4`): `weight` has shape [32], expected [16]"),
+        ("[1,8,8]", "[1,16,8]", "layer 5 (`4`): `input` has shape [32], expected [16]"),
         ("[1,8,8]", "[1,9,8]", "layer 3 (`2`): `average-pool` has shape [9, 8]"),
         (
             "[1,8,8]",

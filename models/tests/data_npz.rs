@@ -175,5 +175,5 @@ fn npz_headers_are_not_believed() {
     let path = folder.path().join("raw.npz");
     fs::write(&path, b"PK but not really").unwrap();
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, DataError::Archive { .. }), "{error}");
+    assert!(matches!(error, DataError::Directory { .. }), "{error}");
 }

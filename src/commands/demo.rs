@@ -40,6 +40,7 @@ pub(super) fn run(args: &DemoArgs, strict: bool, output: &Output) -> anyhow::Res
         for (target, bytes) in targets.into_iter().zip(documents) {
             target.write(&bytes)?;
         }
+        output.hint(format_args!("open {}", folder.join(NAMES[3]).display()));
     }
     output.result(&certified)?;
     Ok(Status::of(certified.verdict, strict))

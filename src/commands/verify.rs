@@ -36,6 +36,13 @@ pub(super) fn run(args: &VerifyArgs, strict: bool, output: &Output) -> anyhow::R
             None => output.warning(format_args!("nothing is proved, so `{}` was not written", path.display())),
         }
     }
+    if args.read.input.is_none() {
+        let shape: Vec<String> = verified.model.input.iter().map(ToString::to_string).collect();
+        output.hint(format_args!(
+            "the input shape {} was found from the file and the preprocessing; --input states it",
+            shape.join("x")
+        ));
+    }
     super::warn_of_raw_input(&args.read, [&verified.model], output);
     output.result(&verified)?;
     Ok(Status::of(verified.verdict, strict))

@@ -131,11 +131,11 @@ impl Certified {
     pub fn accuracy_table(&self) -> Table {
         let mut table = Table::new(&[
             ("ε", Align::Right),
-            ("certified", Align::Right),
+            ("samples", Align::Right),
             ("of", Align::Right),
             ("percent", Align::Right),
         ]);
-        let clean = ("clean", self.correct);
+        let clean = ("correct", self.correct);
         let rows = self.certified.iter().map(|row| (row.epsilon.as_str(), row.count));
         for (epsilon, count) in std::iter::once(clean).chain(rows) {
             table.row([

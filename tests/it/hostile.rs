@@ -57,3 +57,72 @@ fn other_files() {
     let ran = lipcert(["verify", folder.path().join("missing.pth").to_str().unwrap()]);
     assert_eq!(ran.status, Some(2), "{ran:?}");
 }
+
+/// A small file that asks for gigabytes or hours: refused at once.
+#[test]
+fn small_files_with_large_demands() {
+    use lipcert_models::checkpoint::{PlainTensor, write_safetensors};
+    let folder = tempfile::tempdir().unwrap();
+    let declare = |input: &str, layers: &str| {
+        let text = format!(r#"{{"schema":"lipcert/architecture/1","name":"x","input":{input},"layers":[{layers}]}}"#);
+        [("lipcert.architecture".to_owned(), text)].into()
+    };
+    let tensor = |name: &str, shape: &[usize]| PlainTensor {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        values: vec![0.5; shape.iter().product()],
+    };
+    let flat = r#"{"kind":"flatten","name":"f"},"#;
+    let head = r#"{"kind":"normalized-head","name":"h"}"#;
+    let dense = format!(r#"{flat}{{"kind":"sll-dense","name":"d"}},{head}"#);
+    let conv = format!(r#"{{"kind":"sll-conv","name":"c"}},{flat}{head}"#);
+    let pad = format!(r#"{{"kind":"pad-channels","name":"p","channels":1048576}},{flat}{head}"#);
+    let head_of = |features: usize| vec![tensor("h.weight", &[2, features]), tensor("h.bias", &[2])];
+    let cases = [
+        (
+            "wide-dense",
+            "[1,1,1]",
+            dense,
+            [
+                vec![
+                    tensor("d.weight", &[60_000, 1]),
+                    tensor("d.bias", &[60_000]),
+                    tensor("d.q", &[60_000]),
+                ],
+                head_of(1),
+            ]
+            .concat(),
+        ),
+        (
+            "many-classes",
+            "[1,1,1]",
+            format!("{flat}{head}"),
+            vec![tensor("h.weight", &[60_000, 1]), tensor("h.bias", &[60_000])],
+        ),
+        (
+            "wide-kernel",
+            "[1,2,2]",
+            conv,
+            [
+                vec![
+                    tensor("c.kernel", &[1, 1, 601, 601]),
+                    tensor("c.bias", &[1]),
+                    tensor("c.q", &[1]),
+                ],
+                head_of(4),
+            ]
+            .concat(),
+        ),
+        ("padding", "[1,32,32]", pad, head_of(4)),
+    ];
+    for (name, input, layers, tensors) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, write_safetensors(&declare(input, &layers), &tensors).unwrap()).unwrap();
+        let start = std::time::Instant::now();
+        let ran = lipcert(["verify", path.to_str().unwrap()]);
+        // Not proved (1) or refused (2), by a number, at once, without a crash.
+        assert!(matches!(ran.status, Some(1 | 2)), "{name}: {ran:?}");
+        assert!(!ran.stdout.starts_with("certified"), "{name}: {ran:?}");
+        assert!(start.elapsed().as_secs() < 20, "{name}");
+    }
+}

@@ -231,3 +231,41 @@ fn inspect_says_what_is_odd() {
     assert_eq!(nan.status, Some(2), "{nan:?}");
     assert_eq!(nan.json()["findings"][0]["tensor"], "w");
 }
+
+/// A forger may not choose another function than the file declares: without the file's std the bound would be four times smaller.
+#[test]
+fn a_certificate_cannot_drop_the_preprocessing_of_the_file() {
+    use lipcert_proofs::CertificateFile;
+    use lipcert_proofs::format::FormatError;
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("c.json");
+    let model = "models/assets/digits.safetensors";
+    let ran = lipcert(["verify", model, "-o", certificate.to_str().unwrap()]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let honest = CertificateFile::read(&fs::read(&certificate).unwrap()).unwrap();
+    let drop_layer = |file: &mut CertificateFile| {
+        (file.input.mean, file.input.std) = (Vec::new(), Vec::new());
+        file.layers.remove(0);
+        for (index, layer) in file.layers.iter_mut().enumerate() {
+            layer.index = index;
+        }
+    };
+    let other_mean = |file: &mut CertificateFile| file.input.mean = vec!["0.9".parse().unwrap()];
+    let other_shape = |file: &mut CertificateFile| file.input.shape = vec![1, 4, 16];
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut CertificateFile));
+    let changes: [Change<'_>; 3] = [("dropped", &drop_layer), ("mean", &other_mean), ("shape", &other_shape)];
+    for (name, change) in changes {
+        let mut forged = honest.clone();
+        change(&mut forged);
+        forged.digest = "0".repeat(64);
+        let Err(FormatError::Digest { computed, .. }) = CertificateFile::read(&forged.to_bytes()) else {
+            panic!("{name}")
+        };
+        forged.digest = computed;
+        let path = folder.path().join(name);
+        fs::write(&path, forged.to_bytes()).unwrap();
+        let ran = lipcert(["check", path.to_str().unwrap(), model]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{name}: {ran:?}");
+        assert!(ran.stderr.contains("the file declares"), "{name}: {}", ran.stderr);
+    }
+}

@@ -118,8 +118,11 @@ fn shape(expected: &[usize]) -> String {
 fn input(channels: Option<usize>, side: Option<usize>) -> String {
     match (channels, side) {
         (None, Some(side)) => {
-            format!("the number of input channels is not in the file (the image is {side} x {side}): give the input shape")
+            format!(
+                "the number of input channels is not in the file (the image is {side} x {side}): give the input shape, such as `--input 3x{side}x{side}`"
+            )
         }
-        _ => "the size of the image does not follow from the parameters: give the input shape".to_owned(),
+        _ => "the size of the image does not follow from the parameters: give the input shape, such as `--input 3x32x32`"
+            .to_owned(),
     }
 }

@@ -218,7 +218,8 @@ proptest! {
         }
     }
 
-    /// Completeness: the closed form with a little room is accepted; powers of two and permutations change nothing.
+    /// Completeness: the closed form with a little room is accepted (rows of very different length need more than the rounding of a row);
+    /// powers of two and permutations change nothing.
     #[test]
     fn the_closed_form_is_accepted(weight in matrices(), shift in -20i32..20) {
         let rows = weight.rows();
@@ -226,7 +227,7 @@ proptest! {
         let reversed: Vec<f64> = (0..rows).rev().flat_map(|i| weight.row(i).to_vec()).collect();
         for data in [weight.data().to_vec(), scaled, reversed] {
             let layer = dense(matrix(rows, weight.cols(), data), Scale::RowSum { q: vec![0.0; rows] });
-            prop_assert_eq!(gram_holds(&layer, &own_dominance(1.0 + 1e-9)), Ok(()));
+            prop_assert_eq!(gram_holds(&layer, &own_dominance(1.0 + 1e-6)), Ok(()));
         }
     }
 }
