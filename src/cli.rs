@@ -83,16 +83,36 @@ pub(crate) struct ModelArgs {
     /// torchvision's); `mnist` = mean 0.1307, std 0.3081.
     #[arg(long, value_name = "NAME")]
     pub(crate) preprocess: Option<String>,
-    /// Which network the file holds; `auto` finds out from names and shapes
-    #[arg(long, value_enum, default_value_t = Arch::Auto)]
+    /// Which network the file holds: `auto` finds out from names and shapes, a TOML file declares it
+    #[arg(long, value_name = "auto|FILE.toml", default_value = "auto")]
     pub(crate) arch: Arch,
 }
 
-/// Where the architecture comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// How the architecture is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Arch {
-    /// Names and shapes of the tensors, or the metadata of our own files
+    /// From the file.
     Auto,
+    /// From a declaration.
+    File(PathBuf),
+}
+
+impl Arch {
+    /// The declaration, if there is one.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Self::Auto => None,
+            Self::File(path) => Some(path.clone()),
+        }
+    }
+}
+
+impl std::str::FromStr for Arch {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "auto" { Self::Auto } else { Self::File(text.into()) })
+    }
 }
 
 /// Prove a Lipschitz bound of a network
@@ -141,6 +161,9 @@ pub(crate) struct CheckArgs {
     pub(crate) certificate: PathBuf,
     /// Model file that the certificate speaks of
     pub(crate) model: PathBuf,
+    /// The declaration that the certificate was made with: `auto` or a TOML file
+    #[arg(long, value_name = "auto|FILE.toml", default_value = "auto")]
+    pub(crate) arch: Arch,
 }
 
 /// Prove how many samples no perturbation can change

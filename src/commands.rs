@@ -43,12 +43,9 @@ fn typed() -> String {
 
 /// How to read the model.
 fn model_options(args: &ModelArgs) -> jobs::ModelOptions {
-    let ModelArgs {
-        input,
-        preprocess,
-        arch: _,
-    } = args;
+    let ModelArgs { input, preprocess, arch } = args;
     jobs::ModelOptions {
+        architecture: arch.file(),
         input: *input,
         preprocess: preprocess.clone(),
     }

@@ -5,7 +5,7 @@
 //!
 //! # Declaration
 //!
-//! The entry [`METADATA_KEY`] of a safetensors file is a JSON object:
+//! The entry [`METADATA_KEY`] of a safetensors file is a JSON object; for other files the caller may declare the same:
 //!
 //! ```json
 //! {

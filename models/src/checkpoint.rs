@@ -47,6 +47,7 @@ pub use torch_legacy::LegacyError;
 pub use view::TensorError;
 pub use write::{PlainTensor, WriteError, write_safetensors};
 
+use crate::architecture::{ArchitectureError, METADATA_KEY};
 use crate::error::ModelError;
 use archive::ArchiveError as Archive;
 use blob::Blob;
@@ -166,6 +167,22 @@ impl Checkpoint {
             extras: contents.extras,
             file: Mutex::new(file),
         })
+    }
+
+    /// Adds a declaration of the architecture, as [`crate::architecture`] describes it, to a file that has none of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Architecture`] if the file declares its architecture: it cannot be told to be another.
+    pub fn declare(&mut self, declaration: String) -> Result<(), ModelError> {
+        if self.metadata.contains_key(METADATA_KEY) {
+            return Err(ModelError::Architecture {
+                path: self.path.clone(),
+                cause: Box::new(ArchitectureError::Declared),
+            });
+        }
+        self.metadata.insert(METADATA_KEY.to_owned(), declaration);
+        Ok(())
     }
 
     /// The path that was opened.

@@ -11,6 +11,7 @@ pub(super) fn run(args: &CheckArgs, strict: bool, output: &Output) -> anyhow::Re
     let options = jobs::check::Options {
         certificate: args.certificate.clone(),
         model: args.model.clone(),
+        architecture: args.arch.file(),
         command: super::typed(),
     };
     let checked = jobs::check::run(&options, output)?;

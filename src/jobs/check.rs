@@ -23,6 +23,8 @@ pub struct Options {
     pub certificate: PathBuf,
     /// The model file that it speaks of.
     pub model: PathBuf,
+    /// A TOML file that declares the architecture, if one was needed for the certificate.
+    pub architecture: Option<PathBuf>,
     /// The command, for the record.
     pub command: String,
 }
@@ -61,6 +63,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     }
     let loaded = load_as(
         &options.model,
+        options.architecture.as_deref(),
         &LoadOptions {
             input: Some(input),
             preprocess,

@@ -43,6 +43,7 @@ pub fn run(command: &str, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let dataset = Dataset::open("digits", &DataOptions::default())?;
     let mut loaded = load_as(
         file.path(),
+        None,
         &LoadOptions {
             input: Some(dataset.shape()),
             ..LoadOptions::default()

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context;
-use lipcert_models::checkpoint::Checkpoint;
 use lipcert_models::inspect::{self, Oddity, inspect};
 use lipcert_models::network::LoadOptions;
 use lipcert_models::preprocess::Preprocess;
 
 use super::ModelOptions;
+use super::load::open;
 use crate::results::{Finding, InspectSchema, Inspected, InspectedModel, Severity, Tensor, Tool};
 
 /// Looks into a model file.
@@ -21,7 +21,7 @@ pub fn run(model: &Path, options: &ModelOptions) -> anyhow::Result<Inspected> {
         Some(text) => text.parse().context("--preprocess")?,
         None => Preprocess::File,
     };
-    let checkpoint = Checkpoint::open(model)?;
+    let checkpoint = open(model, options.architecture.as_deref())?;
     let found = inspect(
         &checkpoint,
         &LoadOptions {

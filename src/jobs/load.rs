@@ -44,18 +44,28 @@ pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>
         Some(text) => text.parse::<Preprocess>().context("--preprocess")?,
         None => Preprocess::File,
     };
-    load_as(
-        path,
-        &LoadOptions {
-            input: options.input.or(data),
-            preprocess,
-        },
-    )
+    let options_of_file = LoadOptions {
+        input: options.input.or(data),
+        preprocess,
+    };
+    load_as(path, options.architecture.as_deref(), &options_of_file)
+}
+
+/// Opens a model; `architecture` is a TOML file that declares its architecture.
+pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> anyhow::Result<Checkpoint> {
+    let mut checkpoint = Checkpoint::open(path)?;
+    if let Some(file) = architecture {
+        let context = || format!("--arch `{}`", file.display());
+        let text = std::fs::read_to_string(file).with_context(context)?;
+        let declaration: serde_json::Value = toml::from_str(&text).with_context(context)?;
+        checkpoint.declare(declaration.to_string())?;
+    }
+    Ok(checkpoint)
 }
 
 /// Reads a model with options that are already understood.
-pub(crate) fn load_as(path: &Path, options: &LoadOptions) -> anyhow::Result<Loaded> {
-    let checkpoint = Checkpoint::open(path)?;
+pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOptions) -> anyhow::Result<Loaded> {
+    let checkpoint = open(path, architecture)?;
     let network = Network::load(&checkpoint, options)?;
     let again = Checkpoint::open(path)?;
     if again.sha256() != checkpoint.sha256() {

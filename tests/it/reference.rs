@@ -67,6 +67,7 @@ impl Reference {
         let options = Options {
             model: self.model.clone(),
             read: ModelOptions {
+                architecture: None,
                 input: Some(self.input),
                 preprocess: Some(self.preprocess.to_owned()),
             },

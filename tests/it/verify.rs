@@ -269,3 +269,38 @@ fn a_certificate_cannot_drop_the_preprocessing_of_the_file() {
         assert!(ran.stderr.contains("the file declares"), "{name}: {}", ran.stderr);
     }
 }
+
+/// The intended convolution, with `q` active in `T`, is another architecture; for a torch file it is declared in TOML.
+#[test]
+fn a_declared_architecture() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = |i: usize| format!("module.model.model.{i}");
+    let mut text = "schema = \"lipcert/architecture/1\"\nname = \"sll-weighted\"\ninput = [1, 8, 8]\n".to_owned();
+    let mut layer = |kind: &str, i: usize, more: &str| {
+        text.push_str(&format!("[[layers]]\nkind = \"{kind}\"\nname = \"{}\"\n{more}", names(i)));
+    };
+    layer("pad-channels", 0, "channels = 24\n");
+    (1..=4).for_each(|i| layer("sll-conv-weighted", i, ""));
+    layer("average-pool", 5, "size = 4\ndivisor = 4\n");
+    layer("flatten", 6, "");
+    (7..=8).for_each(|i| layer("sll-dense", i, ""));
+    layer("normalized-head", 9, "");
+    let arch = folder.path().join("weighted.toml");
+    fs::write(&arch, text).unwrap();
+    let certificate = folder.path().join("c.json");
+    let model = "tests/fixtures/sll_digits/digits.pth";
+    let (arch, certificate) = (arch.to_str().unwrap(), certificate.to_str().unwrap());
+    let ran = lipcert(["verify", model, "--arch", arch, "-o", certificate, "--json"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["model"]["architecture"], "sll-weighted");
+    assert_eq!(ran.json()["layers"][1]["kind"], "sll-conv-weighted");
+    assert_eq!(lipcert(["check", certificate, model, "--arch", arch]).status, Some(0));
+    // Without the declaration the file is the official network, another function.
+    let other = lipcert(["check", certificate, model]);
+    assert_eq!((other.status, other.stdout.as_str()), (Some(2), ""), "{other:?}");
+    // A file that declares itself cannot be told to be something else.
+    let twice = lipcert(["verify", "models/assets/digits.safetensors", "--arch", arch]);
+    assert_eq!(twice.status, Some(2));
+    assert!(twice.stderr.contains("declares its architecture itself"), "{}", twice.stderr);
+    assert_eq!(lipcert(["verify", model, "--arch", "missing.toml"]).status, Some(2));
+}

@@ -14,6 +14,9 @@ pub enum ArchitectureError {
         /// Name of the first.
         first: String,
     },
+    /// The caller declares an architecture for a file that declares its own.
+    #[error("the file declares its architecture itself, so no other can be given")]
+    Declared,
     /// The caller asks for another function than the file declares.
     #[error("the file declares {what} {declared}, asked was {asked}")]
     Contradicts {
