@@ -19,7 +19,8 @@
 //! # Mutation note
 //!
 //! `η` left out: `margin::an_error_larger_than_the_margin_gives_radius_zero` went red. The last class skipped: `margin::every_rival_counts`. Tied
-//! rows skipped without a look at the bias: `margin::a_tie_has_radius_zero`.
+//! rows skipped without a look at the bias, and the check of the margin removed: `margin::a_tie_has_radius_zero` (either alone is made up for
+//! by the other).
 
 use crate::error::CheckError;
 use crate::rounding::directed::{add_up, div_down, max, min, mul_down, mul_up, sub_down, sub_up};
