@@ -49,7 +49,7 @@ const LATTICE_MOST: u128 = 1 << 30;
 const SIDE_MOST: u128 = 31;
 
 impl Gram {
-    /// Encloses `A Aᵀ`, by products of [`BLOCK`] columns that are added up.
+    /// Encloses `A Aᵀ`, by products of `BLOCK` columns that are added up.
     ///
     /// # Errors
     ///

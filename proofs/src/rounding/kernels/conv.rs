@@ -1,6 +1,6 @@
 //! Convolutions with register tiles: residual layers on one image.
 //!
-//! A tile holds the sums of up to [`GROUP`] output channels at a few vectors of consecutive positions. As rows share their
+//! A tile holds the sums of up to `GROUP` output channels at a few vectors of consecutive positions. As rows share their
 //! margins, positions run through a whole channel without regard to row ends; what is computed at a margin is masked away.
 
 use pulp::{Arch, Simd, WithSimd};
