@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use lipcert_proofs::format::hexadecimal;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -98,7 +99,7 @@ pub fn run(files: &[(String, Vec<u8>)]) -> anyhow::Result<Report> {
     let read = |(file, bytes): &(String, Vec<u8>)| {
         Ok(ReportedRun {
             file: file.clone(),
-            sha256: hex(&Sha256::digest(bytes)),
+            sha256: hexadecimal(&Sha256::digest(bytes)),
             run: Run::read(bytes).with_context(|| format!("cannot read run `{file}`"))?,
         })
     };
@@ -214,11 +215,6 @@ fn recheck(model: &Certified) -> Vec<String> {
     let verify = ["lipcert", "verify", &model.model.path].into_iter().chain(options);
     commands.push(crate::text::command_line(verify.chain(["-o", "again.json"])));
     commands
-}
-
-/// Bytes in lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

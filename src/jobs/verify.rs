@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lipcert_proofs::CertificateFile;
-use lipcert_proofs::format::Tool as FormatTool;
+use lipcert_proofs::format::{Tool as FormatTool, hexadecimal};
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::statement::Output;
 
@@ -104,7 +104,7 @@ pub(super) fn certificate_bytes(certificate: &NetworkCertificate<'_>, loaded: &L
 /// The hash of the bytes of a file that has no path yet.
 pub(super) fn hash(bytes: &[u8]) -> FileHash {
     use sha2::{Digest, Sha256};
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hexadecimal(&Sha256::digest(bytes));
     FileHash { path: None, sha256 }
 }
 

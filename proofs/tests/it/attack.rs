@@ -1,9 +1,12 @@
-//! Attacks that once got through.
+//! Attacks: one that once got through, and others that were tried in earnest and must go on failing.
 
+use lipcert_proofs::certificate::{GramClaim, GramWitness, ImageSize, Prepared};
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
+use lipcert_proofs::rules::margin::{Judgement, Margins};
 use lipcert_proofs::statement::{Layer, NetworkMap, Scale, Shape};
 
-use crate::common::{certify, kernel, matrix};
+use crate::circulant_grid::{norm_squared, unrolled_on};
+use crate::common::{certify, head_network, kernel, matrix};
 
 /// A convolution with a wider kernel behind one with a narrower kernel asks for wider margins: the image must survive that.
 #[test]
@@ -41,4 +44,77 @@ fn a_wider_kernel_behind_a_narrower_one_keeps_the_image() {
             }
         }
     }
+}
+
+/// A `λ` below the truth by a hair, under every witness, on images smaller than the kernel and on narrow ones.
+#[test]
+fn no_witness_proves_less_than_the_truth() {
+    let mut accepted_above = 0;
+    for (height, width) in [(1, 1), (1, 4), (5, 3)] {
+        for size in [1usize, 3, 5] {
+            for seed in 0..4usize {
+                let entry = |k: usize| ((seed * 7919 + k * k * 31 + k * 1009 + size) % 2003) as f64 / 1001.5 - 1.0;
+                let layer = Layer::ResidualConv {
+                    kernel: kernel(2, 2, size, (0..4 * size * size).map(entry).collect()),
+                    bias: vec![0.0; 2],
+                    scale: Scale::Stored { factor: vec![0.3, 0.05] },
+                };
+                let truth = norm_squared(&unrolled_on(&layer, height, width, false));
+                let input = Shape::Image {
+                    channels: 2,
+                    height,
+                    width,
+                };
+                let prepared = Prepared::new(&layer, input).expect("a layer");
+                let grids = [4, 8, 16, 32]
+                    .into_iter()
+                    .flat_map(|grid| [ImageSize::Stated, ImageSize::Any].map(|image| GramWitness::CirculantGrid { grid, image }));
+                let others = [GramWitness::DiagonalDominance { weights: None }, GramWitness::Cholesky {}];
+                for witness in grids.chain(others) {
+                    let holds = |lambda: f64| {
+                        prepared
+                            .check_gram(&GramClaim {
+                                lambda,
+                                witness: witness.clone(),
+                            })
+                            .is_ok()
+                    };
+                    // The reference eigenvalue is itself right to a few units of 1e-16.
+                    for share in [1.0 - 1e-12, 1.0 - 1e-6, 0.5, 1e-300] {
+                        assert!(!holds(truth * share), "{height}x{width} {size} {witness:?} {share}");
+                    }
+                    accepted_above += usize::from(holds(truth * 50.0));
+                }
+            }
+        }
+    }
+    assert!(accepted_above > 50, "nothing is accepted at all: the test shows nothing");
+}
+
+fn judge(map: &NetworkMap, sample: &[f64]) -> Judgement {
+    let certificate = certify(map);
+    let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+    let logits = evaluator.evaluate(Samples::Floats(sample)).expect("logits");
+    Margins::new(&certificate)
+        .expect("margins")
+        .judge(&logits[0])
+        .expect("a judgement")
+}
+
+/// Tied rows under giant biases: the larger one is the class, everywhere.
+#[test]
+fn tied_rows_with_giant_biases() {
+    let map = head_network(2, 2, vec![1.0, 0.0, 1.0, 0.0], vec![1e300, 1e300 + 1e284]);
+    let judgement = judge(&map, &[1.0, 0.0]);
+    assert_eq!(judgement.predicted, 1);
+    assert!(judgement.decided());
+}
+
+/// Rows below the floor of 1e-12 are not unit vectors: `(1e-13, 0)` is `(0.1, 0)` after the division.
+#[test]
+fn rows_below_the_floor() {
+    let judgement = judge(&head_network(2, 2, vec![1e-13, 0.0, 0.0, 1.0], vec![0.0; 2]), &[1.0, 0.0]);
+    assert!(judgement.margin <= 0.1 && judgement.radius.value() <= 0.1 / 1.01f64.sqrt());
+    let subnormal = judge(&head_network(2, 2, vec![5e-324, 0.0, 0.0, 5e-324], vec![0.0; 2]), &[1.0, 0.0]);
+    assert!(subnormal.radius.value() <= 0.5f64.sqrt());
 }

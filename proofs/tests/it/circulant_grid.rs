@@ -30,8 +30,13 @@ fn on_grid(layer: &Layer, input: Shape, grid: usize, size: ImageSize, lambda: f6
     Prepared::new(layer, input)?.check_gram(&by(GramWitness::CirculantGrid { grid, image: size }, lambda))
 }
 
-/// The unrolled operator `T^{-1/2} K`, rows `(channel, y, x)`; on a torus if `wrap`.
+/// The unrolled operator `T^{-1/2} K` on a square image, rows `(channel, y, x)`; on a torus if `wrap`.
 fn unrolled(layer: &Layer, side: usize, wrap: bool) -> DMatrix<f64> {
+    unrolled_on(layer, side, side, wrap)
+}
+
+/// The same on an image of any shape.
+pub(crate) fn unrolled_on(layer: &Layer, height: usize, width: usize, wrap: bool) -> DMatrix<f64> {
     let Layer::ResidualConv {
         kernel: k,
         scale: Scale::Stored { factor },
@@ -40,20 +45,20 @@ fn unrolled(layer: &Layer, side: usize, wrap: bool) -> DMatrix<f64> {
     else {
         unreachable!("a convolution")
     };
-    let (area, radius) = (side * side, k.size() / 2);
+    let (area, radius) = (height * width, k.size() / 2);
+    let (tall, wide) = (height as i64, width as i64);
     let mut operator = DMatrix::zeros(k.inner() * area, k.channels() * area);
     for i in 0..k.inner() {
         for c in 0..k.channels() {
-            for y in 0..side {
-                for x in 0..side {
+            for y in 0..height {
+                for x in 0..width {
                     for dy in 0..k.size() {
                         for dx in 0..k.size() {
                             let (v, w) = ((y + dy) as i64 - radius as i64, (x + dx) as i64 - radius as i64);
-                            let inside = |p: i64| (0..side as i64).contains(&p);
-                            if wrap || (inside(v) && inside(w)) {
-                                let (v, w) = (v.rem_euclid(side as i64) as usize, w.rem_euclid(side as i64) as usize);
+                            if wrap || ((0..tall).contains(&v) && (0..wide).contains(&w)) {
+                                let (v, w) = (v.rem_euclid(tall) as usize, w.rem_euclid(wide) as usize);
                                 let entry = k.data()[((i * k.channels() + c) * k.size() + dy) * k.size() + dx];
-                                operator[(i * area + y * side + x, c * area + v * side + w)] += entry * factor[i].sqrt();
+                                operator[(i * area + y * width + x, c * area + v * width + w)] += entry * factor[i].sqrt();
                             }
                         }
                     }
@@ -64,7 +69,7 @@ fn unrolled(layer: &Layer, side: usize, wrap: bool) -> DMatrix<f64> {
     operator
 }
 
-fn norm_squared(operator: &DMatrix<f64>) -> f64 {
+pub(crate) fn norm_squared(operator: &DMatrix<f64>) -> f64 {
     (operator * operator.transpose()).symmetric_eigenvalues().max()
 }
 
