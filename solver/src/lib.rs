@@ -2,4 +2,8 @@
 //!
 //! Every number from here is a hint. A caller hands it to a check, which re-derives the inequality from the claim's own data.
 
+pub mod chain;
 pub mod eigenvalue;
+pub mod error;
+
+pub use error::SolveError;
