@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::CheckError;
 use crate::rounding::directed::{min, sqrt_up};
 use crate::rounding::factor::{Factor, dominance_weights};
-use crate::rounding::gram::Gram;
+use crate::rounding::gram::{Gram, SmallGram};
 use crate::rounding::head::HeadRows;
 use crate::rounding::interval::Interval;
 use crate::rules;
 pub use crate::rules::circulant_grid::ImageSize;
-use crate::statement::{Layer, Scale, Shape};
+use crate::statement::{Chain, Layer, NetworkMap, Output, Scale, Shape};
 
 /// How an inequality `A Aᵀ ⪯ λ diag(T)` is shown. Untrusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,11 @@ pub enum Witness {
         /// What the bound follows from.
         inside: GramClaim,
     },
+    /// [`rules::operator_norm`]: `W Wᵀ ⪯ λ I`, or `Wᵀ W ⪯ λ I` where `W` has more rows than columns.
+    OperatorNorm {
+        /// `λ` bounds the square of the norm.
+        inside: GramClaim,
+    },
     /// [`rules::last_layer`]: `W Wᵀ ⪯ λ diag(max(‖w_i‖, 1e-12)²)`.
     NormalizedRows {
         /// `λ` bounds the square of the norm of the joint map.
@@ -90,6 +95,7 @@ impl Witness {
             Self::Structural {} => "structural",
             Self::Formula { .. } => "formula",
             Self::Tolerance { .. } => "tolerance",
+            Self::OperatorNorm { .. } => "operator-norm",
             Self::NormalizedRows { .. } => "normalized-rows",
         }
     }
@@ -100,7 +106,7 @@ impl Witness {
         match self {
             Self::Structural {} => None,
             Self::Formula { inside } => inside.as_ref(),
-            Self::Tolerance { inside } | Self::NormalizedRows { inside } => Some(inside),
+            Self::Tolerance { inside } | Self::OperatorNorm { inside } | Self::NormalizedRows { inside } => Some(inside),
         }
     }
 }
@@ -124,6 +130,8 @@ pub struct Prepared<'a> {
     weights: Vec<Interval>,
     factor: Option<Factor>,
     head: Option<HeadRows>,
+    /// For a dense layer the one number of `T`, see [`SmallGram`].
+    plain: Option<f64>,
 }
 
 impl<'a> Prepared<'a> {
@@ -141,6 +149,7 @@ impl<'a> Prepared<'a> {
             weights: Vec::new(),
             factor: None,
             head: None,
+            plain: None,
         };
         match layer {
             Layer::ResidualConv { kernel, scale, .. } => prepared.set(Gram::lattice(kernel)?, scale)?,
@@ -150,7 +159,18 @@ impl<'a> Prepared<'a> {
                 prepared.weights = vec![Interval::ONE; weight.rows()];
                 prepared.head = Some(HeadRows::new(weight));
             }
-            Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => {}
+            Layer::Dense { weight, .. } => {
+                let SmallGram { gram, scale } = SmallGram::new(weight)?;
+                prepared.weights = vec![Interval::ONE; gram.inner()];
+                prepared.gram = Some(gram);
+                prepared.plain = Some(scale);
+            }
+            Layer::Normalize { .. }
+            | Layer::PadChannels { .. }
+            | Layer::AveragePool { .. }
+            | Layer::Flatten
+            | Layer::Activation(_)
+            | Layer::Elementwise { .. } => {}
         }
         Ok(prepared)
     }
@@ -189,10 +209,14 @@ impl<'a> Prepared<'a> {
     /// The diagonal for which the inequality inside is stated, from below, and the active rows.
     fn condition(&self) -> Option<(&Gram, Vec<f64>, Vec<bool>)> {
         let gram = self.gram.as_ref()?;
-        match (&self.factor, &self.head) {
-            (Some(factor), _) => Some((gram, factor.scale_down(), factor.active().to_vec())),
-            (None, Some(head)) => Some((gram, head.scale_down(), head.active())),
-            (None, None) => None,
+        match (&self.factor, &self.head, self.plain) {
+            (Some(factor), ..) => Some((gram, factor.scale_down(), factor.active().to_vec())),
+            (None, Some(head), _) => Some((gram, head.scale_down(), head.active())),
+            (None, None, Some(scale)) => {
+                let active = (0..gram.inner()).map(|i| !gram.is_zero_row(i));
+                Some((gram, vec![scale; gram.inner()], active.collect()))
+            }
+            (None, None, None) => None,
         }
     }
 
@@ -220,7 +244,7 @@ impl<'a> Prepared<'a> {
             kind: self.layer.kind(),
         };
         let (gram, scale_down, active) = self.condition().ok_or(mismatch.clone())?;
-        let usable = claim.lambda > 0.0 && claim.lambda.is_finite();
+        let usable = claim.lambda >= 0.0 && claim.lambda.is_finite();
         if !usable {
             return Err(CheckError::NotPositive {
                 what: "lambda",
@@ -298,11 +322,12 @@ impl<'a> LayerCertificate<'a> {
             Witness::Structural {} => rules::structural::bound_up(prepared.layer)?,
             Witness::Formula { .. } => rules::formula::bound_up(prepared.layer)?,
             Witness::Tolerance { inside } if prepared.factor.is_some() => rules::tolerance::bound_up(inside.lambda),
+            Witness::OperatorNorm { inside } if prepared.plain.is_some() => rules::operator_norm::bound_up(inside.lambda),
             Witness::NormalizedRows { inside } => match &prepared.head {
-                Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, crate::statement::Output::All)?,
+                Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, Output::All)?,
                 None => return Err(mismatch()),
             },
-            Witness::Tolerance { .. } => return Err(mismatch()),
+            Witness::Tolerance { .. } | Witness::OperatorNorm { .. } => return Err(mismatch()),
         };
         if let Some(inside) = claim.witness.inside() {
             prepared.check_gram(inside)?;
@@ -337,7 +362,7 @@ impl<'a> LayerCertificate<'a> {
         self.input
     }
 
-    /// Proved upper bound of the Lipschitz constant of the layer, for a head of the joint map.
+    /// Proved upper bound of the Lipschitz constant of the layer, for a head that of the joint map.
     #[must_use]
     pub const fn lipschitz(&self) -> f64 {
         self.lipschitz
@@ -366,9 +391,99 @@ impl<'a> LayerCertificate<'a> {
         self.factor.as_ref()
     }
 
-    /// The enclosed rows, for a head.
+    /// The enclosed rows, for a normalised head.
     #[must_use]
     pub const fn head(&self) -> Option<&HeadRows> {
         self.head.as_ref()
+    }
+}
+
+/// A claimed Lipschitz bound of a run of layers up to one output, with its evidence. Untrusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainClaim {
+    /// Which output.
+    pub output: Output,
+    /// The bound of the run, from the input of its first dense layer.
+    pub lipschitz: f64,
+    /// The diagonals `Λ_1, …, Λ_h` for `ρ = lipschitz²`, one vector a hidden layer.
+    pub multipliers: Vec<Vec<f64>>,
+    /// Vectors that bound the optimum of the relaxation from below; not needed for the bound.
+    pub dual: Option<DualVectors>,
+}
+
+/// Vectors for [`rules::lipsdp::dual_down`]. Untrusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DualVectors {
+    /// Length of each vector.
+    pub rank: usize,
+    /// `X_0, …, X_h`, each `(n_i, rank)` row-major.
+    pub blocks: Vec<Vec<f64>>,
+}
+
+/// A checked Lipschitz bound of a run of layers.
+#[derive(Clone, Debug)]
+pub struct ChainCertificate<'a> {
+    map: &'a NetworkMap,
+    first: usize,
+    dual_down: f64,
+    claim: ChainClaim,
+}
+
+impl<'a> ChainCertificate<'a> {
+    /// Checks `claim` by [`rules::lipsdp`] for the run of layers of `map` that ends in its head.
+    ///
+    /// # Errors
+    ///
+    /// The first failure found; see [`CheckError`].
+    pub fn check(map: &'a NetworkMap, claim: ChainClaim) -> Result<Self, CheckError> {
+        let chain = Chain::of(map, claim.output)?;
+        rules::lipsdp::check(&chain, &claim.multipliers, claim.lipschitz)?;
+        let dual_down = match &claim.dual {
+            Some(vectors) => rules::lipsdp::dual_down(&chain, vectors.rank, &vectors.blocks)?,
+            None => 0.0,
+        };
+        Ok(Self {
+            map,
+            first: chain.first(),
+            dual_down,
+            claim,
+        })
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn map(&self) -> &'a NetworkMap {
+        self.map
+    }
+
+    /// Index of the first layer of the run.
+    #[must_use]
+    pub const fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Which output of the network.
+    #[must_use]
+    pub const fn output(&self) -> Output {
+        self.claim.output
+    }
+
+    /// Proved upper bound of the Lipschitz constant of the run.
+    #[must_use]
+    pub const fn lipschitz(&self) -> f64 {
+        self.claim.lipschitz
+    }
+
+    /// Proved lower bound of what any multipliers could prove for the run; 0 where there is none.
+    #[must_use]
+    pub const fn dual_down(&self) -> f64 {
+        self.dual_down
+    }
+
+    /// The evidence.
+    #[must_use]
+    pub const fn claim(&self) -> &ChainClaim {
+        &self.claim
     }
 }

@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::certificate::{LayerClaim, Witness};
+use crate::certificate::{ChainCertificate, ChainClaim, DualVectors, LayerClaim, Witness};
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Decimal, Layer, NetworkMap, Output};
+use crate::statement::{Chain, Decimal, Layer, NetworkMap, Output};
 
 /// The schema that this version writes and the only one that it reads.
 pub const SCHEMA: &str = "lipcert/certificate/1";
@@ -147,6 +147,33 @@ pub struct LayerRecord {
     pub witness: Witness,
 }
 
+/// The claim about a run of layers up to one output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainRecord {
+    /// Which output.
+    pub output: Output,
+    /// Zero-based first layer of the run; the last one is the head.
+    pub first: usize,
+    /// The rule that proves it.
+    pub rule: ChainRule,
+    /// The claimed Lipschitz bound of the run.
+    pub lipschitz: f64,
+    /// The diagonals of the multiplier, one vector a hidden layer.
+    pub multipliers: Vec<Vec<f64>>,
+    /// Evidence that no multipliers do much better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual: Option<DualVectors>,
+}
+
+/// The rules for runs of layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainRule {
+    /// [`crate::rules::lipsdp`].
+    Lipsdp,
+}
+
 /// A certificate as a file holds it. Untrusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,6 +190,9 @@ pub struct CertificateFile {
     pub input: Input,
     /// One record a layer, in order.
     pub layers: Vec<LayerRecord>,
+    /// Records of runs of layers, at most one an output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<ChainRecord>,
     /// What [`Self::upper`] speaks of.
     pub output: Output,
     /// Bound of the features, the product of the layers before the head.
@@ -214,6 +244,7 @@ impl CertificateFile {
             semantics: Semantics::Real,
             input: input_of(certificate.map()),
             layers: records.collect(),
+            chains: certificate.chains().iter().map(record_of).collect(),
             output: certificate.output(),
             features: certificate.features(),
             upper: certificate.upper(),
@@ -322,6 +353,37 @@ impl CertificateFile {
             .collect())
     }
 
+    /// The claims about runs of layers, to be checked too.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Layer`] if a run does not begin where the network's own run to that output does, or two records speak of one output.
+    pub fn chain_claims(&self, map: &NetworkMap) -> Result<Vec<ChainClaim>, FormatError> {
+        let mut claims: Vec<ChainClaim> = Vec::with_capacity(self.chains.len());
+        for record in &self.chains {
+            let refuse = |found: String| FormatError::Layer {
+                index: record.first.min(map.layers().len()),
+                what: "chain",
+                stated: format!("{:?} from layer {}", record.output, record.first),
+                found,
+            };
+            let chain = Chain::of(map, record.output).map_err(|cause| refuse(cause.to_string()))?;
+            if chain.first() != record.first {
+                return Err(refuse(format!("a run from layer {}", chain.first())));
+            }
+            if claims.iter().any(|claim| claim.output == record.output) {
+                return Err(refuse("an earlier record of the same output".to_owned()));
+            }
+            claims.push(ChainClaim {
+                output: record.output,
+                lipschitz: record.lipschitz,
+                multipliers: record.multipliers.clone(),
+                dual: record.dual.clone(),
+            });
+        }
+        Ok(claims)
+    }
+
     /// Compares the bounds that the file prints with those of its checked claims, bit for bit.
     ///
     /// # Errors
@@ -337,6 +399,19 @@ impl CertificateFile {
             }
         }
         Ok(())
+    }
+}
+
+/// What the file says about a checked run of layers.
+fn record_of(certificate: &ChainCertificate<'_>) -> ChainRecord {
+    let claim = certificate.claim();
+    ChainRecord {
+        output: claim.output,
+        first: certificate.first(),
+        rule: ChainRule::Lipsdp,
+        lipschitz: claim.lipschitz,
+        multipliers: claim.multipliers.clone(),
+        dual: claim.dual.clone(),
     }
 }
 

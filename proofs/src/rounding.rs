@@ -1,5 +1,7 @@
 //! The only room of this crate that may round: directed operations, intervals, and the matrix work built on them.
 
+pub(crate) mod chain;
+pub(crate) mod chain_dual;
 pub mod directed;
 pub(crate) mod error_bound;
 pub mod factor;
@@ -10,3 +12,4 @@ pub mod interval;
 pub mod kernels;
 pub(crate) mod semidefinite;
 pub(crate) mod spectral;
+pub(crate) mod tridiagonal;

@@ -8,7 +8,9 @@
 //! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
 //! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
 //! | [`circulant_grid`] | `K Kᵀ ⪯ λ T`, zero-padded convolution | `λ`, a frequency grid |
-//! | [`last_layer`] | norms of the normalised head, whole or by class or pair | `λ` |
+//! | [`operator_norm`] | `‖W‖₂` of a dense layer | `λ` with `W Wᵀ ⪯ λ I` |
+//! | [`lipsdp`] | the bound of a chain of dense layers and activations | diagonal multipliers |
+//! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
 
@@ -18,6 +20,8 @@ pub mod compose;
 pub mod diagonal_dominance;
 pub mod formula;
 pub mod last_layer;
+pub mod lipsdp;
 pub mod margin;
+pub mod operator_norm;
 pub mod structural;
 pub mod tolerance;

@@ -3,12 +3,14 @@
 //! A [`Layer`] is a map between Euclidean spaces with real parameters; every parameter here is a float64 that stands for exactly
 //! itself (float32 weights are widened, which is exact), or a [`Decimal`]. Nothing here rounds and nothing here is proved.
 
+mod chain;
 mod decimal;
 mod layer;
 mod network;
 mod tensor;
 
+pub use chain::Chain;
 pub use decimal::Decimal;
-pub use layer::{Layer, Q_LIMIT, Scale};
+pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
 pub use tensor::{Kernel, Matrix};

@@ -33,6 +33,9 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::PadChannels { .. }
         | Layer::AveragePool { .. }
         | Layer::Flatten
+        | Layer::Dense { .. }
+        | Layer::Activation(_)
+        | Layer::Elementwise { .. }
         | Layer::NormalizedHead { .. } => Vec::new(),
     }
 }

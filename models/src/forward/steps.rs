@@ -1,6 +1,6 @@
 //! The layers with converted weights.
 
-use lipcert_proofs::statement::{Layer, Matrix, Shape};
+use lipcert_proofs::statement::{Activation, Layer, Matrix, Operation as Arithmetic, Shape};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
@@ -47,8 +47,12 @@ enum Operation<T> {
     },
     /// Nothing: samples are rows already.
     Flatten,
-    /// `Ŵ x + bias`.
-    Head { weight: Array2<T>, bias: Array1<T> },
+    /// `W x + bias`, or `Ŵ x + bias`.
+    Affine { weight: Array2<T>, bias: Array1<T> },
+    /// An activation at every entry; the factor of negative arguments.
+    Activation { negative: T },
+    /// Arithmetic with a constant at every entry.
+    Elementwise { operation: Arithmetic, operand: Array1<T> },
 }
 
 impl<T: Float> Step<T> {
@@ -83,9 +87,23 @@ impl<T: Float> Step<T> {
                 divisor: T::of((*divisor).into()),
             },
             Layer::Flatten => Operation::Flatten,
-            Layer::NormalizedHead { weight, bias } => Operation::Head {
+            Layer::NormalizedHead { weight, bias } => Operation::Affine {
                 weight: normalized(matrix(weight)),
                 bias: vector(bias),
+            },
+            Layer::Dense { weight, bias } => Operation::Affine {
+                weight: matrix(weight),
+                bias: vector(bias),
+            },
+            Layer::Activation(activation) => Operation::Activation {
+                negative: match activation {
+                    Activation::Relu => T::zero(),
+                    Activation::LeakyRelu { slope } => T::of(*slope),
+                },
+            },
+            Layer::Elementwise { operation, operand } => Operation::Elementwise {
+                operation: *operation,
+                operand: vector(operand),
             },
         };
         Self {
@@ -173,7 +191,17 @@ impl<T: Float> Step<T> {
                 pooled
             }
             Operation::Flatten => x,
-            Operation::Head { weight, bias } => x.dot(&weight.t()) + bias,
+            Operation::Affine { weight, bias } => x.dot(&weight.t()) + bias,
+            Operation::Activation { negative } => {
+                x.mapv_inplace(|value| if value < T::zero() { *negative * value } else { value });
+                x
+            }
+            Operation::Elementwise { operation, operand } => match operation {
+                Arithmetic::Add => x + operand,
+                Arithmetic::Subtract => x - operand,
+                Arithmetic::Multiply => x * operand,
+                Arithmetic::Divide => x / operand,
+            },
         }
     }
 }

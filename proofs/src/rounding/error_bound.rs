@@ -15,6 +15,11 @@
 //! 4. `|p̂ − Aᵀ ŝ| ≤ γ_{n₂} |A|ᵀ |ŝ|`, and `|A|ᵀ|ŝ| = |B|ᵀ |T^{1/2} ŝ|`; this moves the output by at most `2 γ_{n₂} ‖|B|‖ (1 + ρ) S`.
 //! 5. The last subtraction adds `u |ŷ|`.
 //!
+//! # Other layers
+//!
+//! A dense layer `W x + b`: `|fl − exact| ≤ γ_{n+1} (|W||x̂| + |b|)`, hence `α = γ ‖|W|‖`, `β = γ ‖b‖`. An activation or a constant: at most one rounding an
+//! entry, `u ‖ŷ‖`.
+//!
 //! `‖|B|‖ ≤ √(largest row sum · largest column sum)` (Schur), and at most the Frobenius norm where `A` is dense. For a convolution the sums
 //! over the kernel bound those of the zero-padded operator. Underflow is covered by an absolute term.
 //!
@@ -64,26 +69,41 @@ impl ErrorBound {
         }
     }
 
+    /// A dense layer `x ↦ W x + b`.
+    pub(crate) fn affine(lipschitz: f64, weight: &Matrix, bias: &[f64]) -> Self {
+        let (absolute_norm, longest) = absolute_norm_up(weight, &vec![1.0; weight.rows()]);
+        let gamma = gamma_up(weight.cols() + 2);
+        let lost = mul_up(LOST, mul_up((weight.cols() + 1) as f64, sqrt_up(weight.rows() as f64)));
+        Self {
+            lipschitz,
+            relative: mul_up(gamma, absolute_norm),
+            absolute: add_up(mul_up(gamma, norm_up(bias)), lost),
+            output: 0.0,
+            reach: (longest, bias.iter().fold(0.0, |most, b| max(most, b.abs()))),
+        }
+    }
+
+    /// A map that treats every entry alone, with one rounding an entry if it `rounds`.
+    pub(crate) fn entrywise(lipschitz: f64, rounds: bool, input: Shape) -> Self {
+        let (output, absolute) = if rounds {
+            (gamma_up(1), mul_up(LOST, sqrt_up(input.len() as f64)))
+        } else {
+            (0.0, 0.0)
+        };
+        Self {
+            lipschitz,
+            relative: 0.0,
+            absolute,
+            output,
+            reach: (0.0, 0.0),
+        }
+    }
+
     /// A dense residual layer; `norm` bounds `‖B‖₂`.
     pub(crate) fn residual_dense(lipschitz: f64, norm: f64, weight: &Matrix, bias: &[f64], factor: &Factor) -> Self {
         let (rows, cols) = (weight.rows(), weight.cols());
         let roots = inverse_roots_up(factor);
-        let mut columns = vec![0.0; cols];
-        let (mut largest_row, mut frobenius, mut longest) = (0.0, 0.0, 0.0);
-        for (i, &root) in roots.iter().enumerate() {
-            let row = weight.row(i);
-            let length = norm_up(row);
-            longest = max(longest, length);
-            let euclid = mul_up(root, length);
-            frobenius = add_up(frobenius, mul_up(euclid, euclid));
-            largest_row = max(largest_row, mul_up(root, absolute_sum_up(row)));
-            add_scaled_up(&mut columns, row, root);
-        }
-        // The column sums were added up to nearest: `rows` additions and one product each.
-        let widened = div_up(columns.iter().fold(0.0, |a, b| max(a, *b)), sub_down(1.0, gamma_up(rows + 2)));
-        let column = add_up(widened, mul_up(rows as f64, f64::MIN_POSITIVE));
-        let schur = sqrt_up(mul_up(largest_row, column));
-        let absolute_norm = min(schur, sqrt_up(frobenius));
+        let (absolute_norm, longest) = absolute_norm_up(weight, &roots);
         Parts {
             norm,
             absolute_norm,
@@ -217,6 +237,27 @@ fn inverse_roots_up(factor: &Factor) -> Vec<f64> {
     scales
         .map(|(scale, on)| if *on { sqrt_up(div_up(1.0, scale.lo())) } else { 0.0 })
         .collect()
+}
+
+/// Upper bounds of `‖|diag(scales) W|‖₂`, by Schur and by Frobenius, and of the largest norm of a row of `W`.
+fn absolute_norm_up(weight: &Matrix, scales: &[f64]) -> (f64, f64) {
+    let rows = weight.rows();
+    let mut columns = vec![0.0; weight.cols()];
+    let (mut largest_row, mut frobenius, mut longest) = (0.0, 0.0, 0.0);
+    for (i, &scale) in scales.iter().enumerate() {
+        let row = weight.row(i);
+        let length = norm_up(row);
+        longest = max(longest, length);
+        let euclid = mul_up(scale, length);
+        frobenius = add_up(frobenius, mul_up(euclid, euclid));
+        largest_row = max(largest_row, mul_up(scale, absolute_sum_up(row)));
+        add_scaled_up(&mut columns, row, scale);
+    }
+    // The column sums were added up to nearest: `rows` additions and one product each.
+    let widened = div_up(columns.iter().fold(0.0, |a, b| max(a, *b)), sub_down(1.0, gamma_up(rows + 2)));
+    let column = add_up(widened, mul_up(rows as f64, f64::MIN_POSITIVE));
+    let schur = sqrt_up(mul_up(largest_row, column));
+    (min(schur, sqrt_up(frobenius)), longest)
 }
 
 /// Upper bound of the sum of absolute values.

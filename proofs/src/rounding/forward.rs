@@ -4,14 +4,15 @@ use super::directed::{add_up, max, mul_up};
 use super::error_bound::{ErrorBound, HeadBound, input_error_up};
 use super::interval::Interval;
 use super::kernels::conv::ResidualConv;
-use super::kernels::dense::{ResidualDense, Scratch, head};
+use super::kernels::dense::{ResidualDense, Scratch, affine};
+use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Decimal, Layer, Matrix, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,27 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Flatten,
+    Affine {
+        weight: &'a Matrix,
+        bias: &'a [f64],
+        bound: ErrorBound,
+    },
+    Entrywise(Entrywise<'a>, ErrorBound),
+}
+
+/// A step that treats every entry alone, on images and vectors.
+enum Entrywise<'a> {
+    Activation(Activation),
+    Constant(Operation, &'a [f64]),
+}
+
+impl Entrywise<'_> {
+    fn apply(&self, values: &mut [f64]) {
+        match self {
+            Self::Activation(activation) => activate(*activation, values),
+            Self::Constant(operation, operand) => combine(*operation, operand, values),
+        }
+    }
 }
 
 impl Step<'_> {
@@ -97,7 +119,7 @@ impl Step<'_> {
     const fn radius(&self) -> usize {
         match self {
             Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten => 0,
+            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
         }
     }
 }
@@ -123,21 +145,17 @@ impl<'a> Evaluator<'a> {
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let map = certificate.map();
         let (mut preprocess, mut steps, mut shapes) = (None, Vec::new(), Vec::new());
-        for layer in certificate.layers() {
+        let hidden = certificate.layers().len() - 1;
+        for layer in &certificate.layers()[..hidden] {
             if let Layer::Normalize { mean, std } = layer.layer() {
                 preprocess = Some((mean.as_slice(), std.as_slice()));
-            } else if let Some(step) = step(layer)? {
-                steps.push(step);
+            } else {
+                steps.push(step(layer)?);
                 shapes.push(layer.input());
             }
         }
         let rows = certificate.head();
-        let Some(Layer::NormalizedHead { weight, bias }) = map.layers().last() else {
-            return Err(CheckError::Order {
-                index: map.layers().len(),
-                kind: "none",
-            });
-        };
+        let (weight, bias) = map.head();
         let features = weight.cols();
         Ok(Self {
             input: map.input(),
@@ -195,14 +213,37 @@ impl<'a> Evaluator<'a> {
             values = flat;
         }
         let mut scratch = Scratch::default();
+        let norms = |values: &[f64]| -> Vec<f64> {
+            values
+                .chunks_exact((values.len() / count.max(1)).max(1))
+                .map(norm_up)
+                .collect()
+        };
         for step in &self.steps[images..] {
-            if let Step::Dense(layer, bound) = step {
-                let width = values.len() / count.max(1);
-                let before: Vec<f64> = values.chunks_exact(width.max(1)).map(norm_up).collect();
-                layer.apply(&mut values, &mut scratch);
-                for ((sample, error), norm) in values.chunks_exact(width.max(1)).zip(&mut errors).zip(before) {
-                    *error = bound.carry_up(*error, norm, norm_up(sample));
+            let before = norms(&values);
+            let bound = match step {
+                Step::Dense(layer, bound) => {
+                    layer.apply(&mut values, &mut scratch);
+                    bound
                 }
+                Step::Affine { weight, bias, bound } => {
+                    let mut outputs = vec![0.0; count * weight.rows()];
+                    affine(weight, bias, &values, &mut outputs);
+                    values = outputs;
+                    bound
+                }
+                Step::Entrywise(entrywise, bound) => {
+                    entrywise.apply(&mut values);
+                    bound
+                }
+                // Steps on images: none of them accepts a vector.
+                Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
+                    errors.fill(f64::NAN);
+                    continue;
+                }
+            };
+            for ((error, before), after) in errors.iter_mut().zip(before).zip(norms(&values)) {
+                *error = bound.carry_up(*error, before, after);
             }
         }
         Ok(self.logits(&values, &errors))
@@ -212,7 +253,7 @@ impl<'a> Evaluator<'a> {
     fn logits(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
         let (classes, width) = (self.head.rows(), self.head.cols());
         let mut logits = vec![0.0; errors.len() * classes];
-        head(&self.head, self.bias, features, &mut logits);
+        affine(&self.head, self.bias, features, &mut logits);
         let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
         samples
             .map(|((values, features), &feature_error)| {
@@ -346,7 +387,13 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
                 Step::Flatten => self.unload(&mut loaded, shape.len()),
-                Step::Dense(..) => return f64::NAN,
+                Step::Entrywise(entrywise, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    let before = norm_up(&self.sample);
+                    entrywise.apply(&mut self.sample);
+                    error = bound.carry_up(error, before, norm_up(&self.sample));
+                }
+                Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -377,8 +424,8 @@ fn place(slot: &mut Option<Image>, channels: usize, height: usize, width: usize,
     slot.get_or_insert_with(|| Image::new(channels, height, width, radius))
 }
 
-/// The step of one layer; none for the head.
-fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Option<Step<'a>>, CheckError> {
+/// The step of one layer before the head.
+fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckError> {
     let lipschitz = certificate.lipschitz();
     let layer = certificate.layer();
     let mismatch = CheckError::RuleMismatch {
@@ -386,29 +433,41 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Option<Step<'a>>, C
         kind: layer.kind(),
     };
     Ok(match layer {
-        Layer::Normalize { .. } => return Err(mismatch),
-        Layer::PadChannels { channels } => Some(Step::Pad(*channels)),
-        Layer::Flatten => Some(Step::Flatten),
+        Layer::Normalize { .. } | Layer::NormalizedHead { .. } => return Err(mismatch),
+        Layer::PadChannels { channels } => Step::Pad(*channels),
+        Layer::Flatten => Step::Flatten,
         Layer::AveragePool { size, divisor } => {
             let bound = ErrorBound::average_pool(lipschitz, *size, certificate.input());
-            Some(Step::Pool {
+            Step::Pool {
                 size: *size,
                 divisor: *divisor,
                 bound,
-            })
+            }
         }
         Layer::ResidualConv { kernel, bias, .. } => {
             let factor = certificate.factor().ok_or(mismatch)?;
             let norm = certificate.condition_norm_up();
             let bound = ErrorBound::residual_conv(lipschitz, norm, kernel, bias, factor, certificate.input());
-            Some(Step::Conv(ResidualConv::new(kernel, bias, factor.approx()), bound))
+            Step::Conv(ResidualConv::new(kernel, bias, factor.approx()), bound)
         }
         Layer::ResidualDense { weight, bias, .. } => {
             let factor = certificate.factor().ok_or(mismatch)?;
             let norm = certificate.condition_norm_up();
             let bound = ErrorBound::residual_dense(lipschitz, norm, weight, bias, factor);
-            Some(Step::Dense(ResidualDense::new(weight, bias, factor.approx()), bound))
+            Step::Dense(ResidualDense::new(weight, bias, factor.approx()), bound)
         }
-        Layer::NormalizedHead { .. } => None,
+        Layer::Dense { weight, bias } => Step::Affine {
+            weight,
+            bias,
+            bound: ErrorBound::affine(lipschitz, weight, bias),
+        },
+        Layer::Activation(activation) => {
+            let bound = ErrorBound::entrywise(lipschitz, *activation != Activation::Relu, certificate.input());
+            Step::Entrywise(Entrywise::Activation(*activation), bound)
+        }
+        Layer::Elementwise { operation, operand } => {
+            let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
+            Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
+        }
     })
 }

@@ -1,20 +1,20 @@
-//! The rows of a normalised head, enclosed.
+//! The rows of a head, normalised or as stored, enclosed.
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
 use super::directed::{add_up, gamma_up, max, mul_up, norm_up, sub_down, sub_up};
 use super::interval::Interval;
 use crate::statement::Matrix;
 
-/// The rows `ŵ_i = w_i / max(‖w_i‖₂, 1e-12)` as float64 with a bound of their error.
+/// The rows `ŵ_i` of a head as float64 with a bound of their error: `w_i / max(‖w_i‖₂, 1e-12)` for a normalised head, `w_i` for a plain one.
 #[derive(Clone, Debug)]
 pub struct HeadRows {
-    /// The divisors `max(‖w_i‖, 1e-12)`.
+    /// The divisors `max(‖w_i‖, 1e-12)`, or 1.
     divisors: Vec<Interval>,
     /// Rounded rows, row-major `(classes, n)`.
     approx: Vec<f64>,
     /// Upper bound of `‖approx_i − ŵ_i‖`.
     errors: Vec<f64>,
-    /// Upper bound of `‖ŵ_i‖`: 1, or 0 for a zero row.
+    /// Upper bound of `‖ŵ_i‖`, for a normalised head 1, or 0 for a zero row.
     norms: Vec<f64>,
     /// Number of the first row with the same stored bits, a class index.
     same_as: Vec<usize>,
@@ -22,7 +22,23 @@ pub struct HeadRows {
 }
 
 impl HeadRows {
-    /// Encloses the rows of `weight`, `(classes, n)`.
+    /// The rows of a plain head, `(classes, n)`, which are what they are.
+    #[must_use]
+    pub fn plain(weight: &Matrix) -> Self {
+        let rows = weight.rows();
+        Self {
+            divisors: vec![Interval::ONE; rows],
+            approx: weight.data().to_vec(),
+            errors: vec![0.0; rows],
+            norms: (0..rows).map(|i| norm_up(weight.row(i))).collect(),
+            same_as: (0..rows)
+                .map(|i| (0..i).find(|j| weight.row(*j) == weight.row(i)).unwrap_or(i))
+                .collect(),
+            cols: weight.cols(),
+        }
+    }
+
+    /// Encloses the normalised rows of `weight`, `(classes, n)`.
     #[must_use]
     pub fn new(weight: &Matrix) -> Self {
         let floor = Interval::ONE.div(Interval::integer(1_000_000_000_000));

@@ -13,6 +13,7 @@
 
 pub mod conv;
 pub mod dense;
+pub mod entrywise;
 pub mod image;
 pub mod norm;
 pub mod pool;

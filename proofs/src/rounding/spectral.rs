@@ -7,17 +7,22 @@ use super::interval::Interval;
 use super::semidefinite::prove_semidefinite;
 use crate::error::CheckError;
 
-/// `λ diag(T) − A Aᵀ` on the rows that are on, scaled so that `T` lies in `[1, 4)`.
+/// `λ diag(T) − A Aᵀ` on the rows that are on, scaled so that `λT` lies in `[1, 4)` (`T`, where `λT` is out of range).
 struct Scaled {
     rows: Vec<usize>,
-    /// A power of two a row, about `T^{-1/2}`.
+    /// A power of two a row, about `(λT)^{-1/2}`.
     scales: Vec<f64>,
 }
 
 impl Scaled {
-    fn new(scale_down: &[f64], active: &[bool]) -> Self {
+    fn new(scale_down: &[f64], active: &[bool], lambda: f64) -> Self {
         let rows: Vec<usize> = (0..active.len()).filter(|i| active[*i]).collect();
-        let scales = rows.iter().map(|i| power_near_inverse_root(scale_down[*i])).collect();
+        let near = |i: &usize| {
+            let bound = lambda * scale_down[*i];
+            let usable = (SCALE_LEAST..=SCALE_MOST).contains(&bound);
+            power_near_inverse_root(if usable { bound } else { scale_down[*i] })
+        };
+        let scales = rows.iter().map(near).collect();
         Self { rows, scales }
     }
 
@@ -37,7 +42,7 @@ impl Scaled {
 ///
 /// [`CheckError::NotSemidefinite`] if it could not be shown.
 pub(crate) fn prove_dense(gram: &Gram, scale_down: &[f64], active: &[bool], lambda: f64) -> Result<(), CheckError> {
-    let scaled = Scaled::new(scale_down, active);
+    let scaled = Scaled::new(scale_down, active, lambda);
     let n = scaled.rows.len();
     let mut matrix = vec![0.0; n * n];
     for j in 0..n {
@@ -71,7 +76,7 @@ pub(crate) fn prove_on_grid(
     grid: usize,
     lambda: f64,
 ) -> Result<(), CheckError> {
-    let scaled = Scaled::new(scale_down, active);
+    let scaled = Scaled::new(scale_down, active, lambda);
     let n = scaled.rows.len();
     let roots = Roots::new(grid);
     let error = add_up(symbol_error_up(gram, &scaled, roots.error), UNDERFLOW);
@@ -155,7 +160,7 @@ fn symbol_error_up(gram: &Gram, scaled: &Scaled, root_error: f64) -> f64 {
 
 /// Room for underflow in a scaled matrix.
 ///
-/// `T` lies in `[SCALE_LEAST, SCALE_MOST]`, so `d² < 4e200`; fewer than `1e9` lost subnormals of at most `5e-324`, times `d²`, stay below.
+/// `T`, or `λT`, lies in `[SCALE_LEAST, SCALE_MOST]`, so `d² < 4e200`; fewer than `1e9` lost subnormals of at most `5e-324`, times `d²`, stay below.
 const UNDERFLOW: f64 = 1e-100;
 
 /// The range of `T` for which the scaled matrices are stated.
@@ -164,7 +169,7 @@ pub(crate) const SCALE_LEAST: f64 = 1e-200;
 pub(crate) const SCALE_MOST: f64 = 1e200;
 
 /// A power of two `d` with `d² T` in `[1, 4)` for a normal positive `T`.
-fn power_near_inverse_root(scale: f64) -> f64 {
+pub(crate) fn power_near_inverse_root(scale: f64) -> f64 {
     let exponent = ((scale.to_bits() >> 52) & 0x7ff) as i64 - 1023;
     let half = exponent.div_euclid(2);
     f64::from_bits(((1023 - half) as u64) << 52)

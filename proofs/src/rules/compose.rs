@@ -2,7 +2,9 @@
 //!
 //! # Statement
 //!
-//! The composition of maps with Lipschitz bounds `L_1, …, L_k` is `∏ L_i`-Lipschitz. The head enters by [`super::last_layer`].
+//! The composition of maps with Lipschitz bounds `L_1, …, L_k` is `∏ L_i`-Lipschitz. The head enters by [`super::last_layer`]. Where a run of layers
+//! has a bound of its own, by [`super::lipsdp`], that bound may take the place of the product over the run; of several bounds of the same map the
+//! smallest counts.
 //!
 //! # Proof
 //!
@@ -17,9 +19,9 @@
 //! The last hidden layer left out of the product: `compose::every_layer_counts` went red. The identity check of the layers removed:
 //! `compose::certificates_of_another_network_are_refused`.
 
-use crate::certificate::LayerCertificate;
+use crate::certificate::{ChainCertificate, LayerCertificate};
 use crate::error::CheckError;
-use crate::rounding::directed::mul_up;
+use crate::rounding::directed::{min, mul_up};
 use crate::rounding::head::HeadRows;
 use crate::rules::last_layer;
 use crate::statement::{NetworkMap, Output};
@@ -29,20 +31,29 @@ use crate::statement::{NetworkMap, Output};
 pub struct NetworkCertificate<'a> {
     map: &'a NetworkMap,
     layers: Vec<LayerCertificate<'a>>,
+    chains: Vec<ChainCertificate<'a>>,
+    head: HeadRows,
+    /// The proved `λ` with `Ŵ Ŵᵀ ⪯ λ I` for the head.
+    joint_squared: f64,
     output: Output,
     features: f64,
     upper: f64,
 }
 
 impl<'a> NetworkCertificate<'a> {
-    /// Composes the certificates of the layers of `map`, in order.
+    /// Composes the certificates of the layers of `map`, in order, and those of runs of its layers, of which there may be none.
     ///
     /// # Errors
     ///
     /// - [`CheckError::Shape`] if there is not one certificate a layer.
-    /// - [`CheckError::ForeignCertificate`] if one belongs to another layer or another input shape.
+    /// - [`CheckError::ForeignCertificate`] if one belongs to another layer, another input shape, or another network.
     /// - [`CheckError::NoSuchClass`] if `output` names a class that does not exist.
-    pub fn compose(map: &'a NetworkMap, layers: Vec<LayerCertificate<'a>>, output: Output) -> Result<Self, CheckError> {
+    pub fn compose(
+        map: &'a NetworkMap,
+        layers: Vec<LayerCertificate<'a>>,
+        chains: Vec<ChainCertificate<'a>>,
+        output: Output,
+    ) -> Result<Self, CheckError> {
         let expected = map.layers().len();
         if layers.len() != expected {
             return Err(CheckError::Shape {
@@ -51,26 +62,68 @@ impl<'a> NetworkCertificate<'a> {
                 found: vec![layers.len()],
             });
         }
-        let mut features = 1.0;
         for (index, (certificate, (layer, input))) in layers.iter().zip(map.layers().iter().zip(map.input_shapes())).enumerate() {
             if !std::ptr::eq(certificate.layer(), layer) || certificate.input() != input {
                 return Err(CheckError::ForeignCertificate { index });
             }
-            if certificate.head().is_none() {
-                features = mul_up(features, certificate.lipschitz());
+        }
+        for chain in &chains {
+            if !std::ptr::eq(chain.map(), map) {
+                return Err(CheckError::ForeignCertificate { index: chain.first() });
             }
         }
         let index = expected - 1;
-        let (Some(head), Some(inside)) = (layers[index].head(), layers[index].witness().inside()) else {
+        let Some(inside) = layers[index].witness().inside() else {
             return Err(CheckError::ForeignCertificate { index });
         };
-        let upper = last_layer::bound_up(features, head, inside.lambda, output)?;
-        Ok(Self {
+        let joint_squared = inside.lambda;
+        let head = match layers[index].head() {
+            Some(head) => head.clone(),
+            None => HeadRows::plain(map.head().0),
+        };
+        let mut composed = Self {
             map,
             layers,
+            chains,
+            head,
+            joint_squared,
             output,
-            features,
-            upper,
+            features: f64::INFINITY,
+            upper: f64::INFINITY,
+        };
+        let product = composed.product_up(index);
+        composed.features = composed.with_chains(product, |other| other == Output::Features);
+        composed.upper = composed.bound_up(output)?;
+        Ok(composed)
+    }
+
+    /// Proved upper bound of the Lipschitz constant of any output: the best of what the certificates give.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::NoSuchClass`] if `output` names a class that does not exist.
+    pub fn bound_up(&self, output: Output) -> Result<f64, CheckError> {
+        let product = last_layer::bound_up(self.features, &self.head, self.joint_squared, output)?;
+        // A difference of two logits has the same bound in both directions.
+        let same = |other| match (other, output) {
+            (Output::Pair(a, b), Output::Pair(c, d)) => (a, b) == (c, d) || (a, b) == (d, c),
+            (other, output) => other == output,
+        };
+        Ok(self.with_chains(product, same))
+    }
+
+    /// The product of the bounds of the first `count` layers, rounded up.
+    fn product_up(&self, count: usize) -> f64 {
+        self.layers[..count]
+            .iter()
+            .fold(1.0, |product, layer| mul_up(product, layer.lipschitz()))
+    }
+
+    /// The smallest of `bound` and the bounds by chains for the outputs that are `wanted`.
+    fn with_chains(&self, bound: f64, wanted: impl Fn(Output) -> bool) -> f64 {
+        let chains = self.chains.iter().filter(|chain| wanted(chain.output()));
+        chains.fold(bound, |least, chain| {
+            min(least, mul_up(self.product_up(chain.first()), chain.lipschitz()))
         })
     }
 
@@ -86,6 +139,12 @@ impl<'a> NetworkCertificate<'a> {
         &self.layers
     }
 
+    /// The certificates of runs of layers.
+    #[must_use]
+    pub fn chains(&self) -> &[ChainCertificate<'a>] {
+        &self.chains
+    }
+
     /// What [`Self::upper`] speaks of.
     #[must_use]
     pub const fn output(&self) -> Output {
@@ -98,22 +157,15 @@ impl<'a> NetworkCertificate<'a> {
         self.features
     }
 
-    /// Proved upper bound of the Lipschitz constant of the asked output.
+    /// Proved upper bound of the Lipschitz constant of [`Self::output`].
     #[must_use]
     pub const fn upper(&self) -> f64 {
         self.upper
     }
 
     /// The enclosed rows of the head.
-    ///
-    /// # Panics
-    ///
-    /// Never: [`NetworkCertificate::compose`] has seen the head.
     #[must_use]
-    pub fn head(&self) -> &HeadRows {
-        self.layers
-            .last()
-            .and_then(LayerCertificate::head)
-            .expect("a composed network ends in a head")
+    pub const fn head(&self) -> &HeadRows {
+        &self.head
     }
 }

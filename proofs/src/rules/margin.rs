@@ -2,14 +2,16 @@
 //!
 //! # Statement
 //!
-//! Let the features be `L`-Lipschitz in the raw input, `f_j` the exact logits, `y` a class, `|(f̂_y − f̂_j) − (f_y − f_j)| ≤ η_j`. Then `y` stays the strict top
-//! class on the open ball of radius `min_{j ≠ y} (f̂_y − f̂_j − η_j) / (L ‖ŵ_y − ŵ_j‖)`. A class whose row is the same as that of `y` has
+//! Let `f_j` be the exact logits, `y` a class, `f_y − f_j` `L_yj`-Lipschitz in the raw input and `|(f̂_y − f̂_j) − (f_y − f_j)| ≤ η_j`. Then `y` stays the strict
+//! top class on the open ball of radius `min_{j ≠ y} (f̂_y − f̂_j − η_j) / L_yj`. `L_yj` is the bound of the features times `‖ŵ_y − ŵ_j‖`, or that of
+//! [`super::lipsdp`] for the pair. A class whose row is the same as that of `y` has
 //! `f_y − f_j = b_y − b_j` everywhere: it imposes nothing if that is positive, and the radius is 0 if it is not. The number that is printed
 //! is one float below, so that the closed ball is covered.
 //!
 //! # Proof
 //!
-//! `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` with `φ` `L`-Lipschitz, so by Cauchy–Schwarz a step of length `r` lowers it by at most `L ‖ŵ_y − ŵ_j‖ r`.
+//! A step of length `r` lowers `f_y − f_j` by at most `L_yj r`; with `L`-Lipschitz features `φ`, `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` and Cauchy–Schwarz gives
+//! `L_yj = L ‖ŵ_y − ŵ_j‖`.
 //! The rule `margin / √2` is not sound for a row-normalised head: two rows can be `2` apart. Fewer than all rivals is not sound either.
 //!
 //! # Source
@@ -23,10 +25,11 @@
 //! by the other).
 
 use crate::error::CheckError;
-use crate::rounding::directed::{add_up, div_down, max, min, mul_down, mul_up, sub_down, sub_up};
+use crate::rounding::directed::{add_up, div_down, div_up, max, min, mul_up, sub_down, sub_up};
 use crate::rounding::forward::EnclosedLogits;
 use crate::rounding::interval::Interval;
 use crate::rules::compose::NetworkCertificate;
+use crate::statement::Output;
 
 /// A certified l2 radius in units of the raw input; 0 where nothing is certified.
 ///
@@ -69,12 +72,14 @@ impl Judgement {
     }
 }
 
-/// Distances between the rows of a head, a pair at a time; they are the same for all samples.
+/// Distances between the rows of a head and the bounds of the differences of logits, a pair at a time; they are the same for all samples.
 #[derive(Clone, Debug)]
 pub struct Margins<'a> {
     certificate: &'a NetworkCertificate<'a>,
     bias: &'a [f64],
     distances: Vec<Interval>,
+    /// Lipschitz bounds of `f_a − f_b`.
+    bounds: Vec<f64>,
     classes: usize,
 }
 
@@ -87,9 +92,7 @@ impl<'a> Margins<'a> {
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let rows = certificate.head();
         let classes = rows.classes();
-        let Some(crate::statement::Layer::NormalizedHead { bias, .. }) = certificate.map().layers().last() else {
-            return Err(CheckError::NoSuchClass { class: 0, classes: 0 });
-        };
+        let (_, bias) = certificate.map().head();
         if classes < 2 {
             return Err(CheckError::Shape {
                 what: "classes",
@@ -98,17 +101,21 @@ impl<'a> Margins<'a> {
             });
         }
         let mut distances = vec![Interval::ZERO; classes * classes];
+        let mut bounds = vec![0.0; classes * classes];
         for a in 0..classes {
             for b in 0..a {
                 let distance = rows.distance(a, b);
-                distances[a * classes + b] = distance;
-                distances[b * classes + a] = distance;
+                let bound = certificate.bound_up(Output::Pair(a, b))?;
+                for slot in [a * classes + b, b * classes + a] {
+                    (distances[slot], bounds[slot]) = (distance, bound);
+                }
             }
         }
         Ok(Self {
             certificate,
             bias,
             distances,
+            bounds,
             classes,
         })
     }
@@ -141,20 +148,17 @@ impl<'a> Margins<'a> {
         for rival in (0..self.classes).filter(|rival| *rival != predicted) {
             let (low, high) = self.difference(logits, predicted, rival);
             margin = min(margin, low);
-            let distance = self.distances[predicted * self.classes + rival];
-            let reach = self.certificate.features();
-            if self.certificate.head().tied(predicted, rival) {
+            let bound = self.bounds[predicted * self.classes + rival];
+            // Logits that differ by a constant: it alone decides.
+            if self.certificate.head().tied(predicted, rival) || bound <= 0.0 {
                 let positive = low > 0.0;
                 if !positive {
                     (radius, limit) = (0.0, 0.0);
                 }
                 continue;
             }
-            radius = min(radius, div_down(low, mul_up(reach, distance.hi())));
-            let nearest = mul_down(reach, distance.lo());
-            if nearest > 0.0 {
-                limit = min(limit, Interval::point(max(high, 0.0)).div(Interval::point(nearest)).hi());
-            }
+            radius = min(radius, div_down(low, bound));
+            limit = min(limit, div_up(max(high, 0.0), bound));
         }
         let open = max(radius, 0.0);
         let closed = if open > 0.0 && margin > 0.0 { open.next_down() } else { 0.0 };

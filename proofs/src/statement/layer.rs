@@ -75,6 +75,43 @@ impl Scale {
     }
 }
 
+/// A scalar activation with a known range of slopes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// `max(v, 0)`: slopes in `[0, 1]`.
+    Relu,
+    /// `v` for `v ≥ 0`, else `slope · v`: slopes between `slope` and 1, in either order.
+    LeakyRelu {
+        /// The factor of negative arguments, any finite number.
+        slope: f64,
+    },
+}
+
+impl Activation {
+    /// The smallest and the largest slope `(σ(u) − σ(v)) / (u − v)`.
+    #[must_use]
+    pub fn slopes(self) -> (f64, f64) {
+        match self {
+            Self::Relu => (0.0, 1.0),
+            Self::LeakyRelu { slope } if slope <= 1.0 => (slope, 1.0),
+            Self::LeakyRelu { slope } => (1.0, slope),
+        }
+    }
+}
+
+/// What an [`Layer::Elementwise`] layer does with its operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `x + operand`.
+    Add,
+    /// `x − operand`.
+    Subtract,
+    /// `x · operand`.
+    Multiply,
+    /// `x / operand`.
+    Divide,
+}
+
 /// One map of a network.
 ///
 /// # Shapes
@@ -87,6 +124,9 @@ impl Scale {
 /// | `ResidualDense` | `(n,)` | same |
 /// | `AveragePool` | `(C, H, W)` | `(C, H / size, W / size)` |
 /// | `Flatten` | `(C, H, W)` | `(C·H·W,)` |
+/// | `Dense` | `(n,)` | `(m,)` |
+/// | `Activation` | any | same |
+/// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
@@ -129,6 +169,22 @@ pub enum Layer {
     },
     /// The image as a vector in the order `(C, H, W)`.
     Flatten,
+    /// `x ↦ W x + b`.
+    Dense {
+        /// `W`, `(m, n)`.
+        weight: Matrix,
+        /// `(m,)`.
+        bias: Vec<f64>,
+    },
+    /// A scalar activation at every entry.
+    Activation(Activation),
+    /// Arithmetic with a constant at every entry.
+    Elementwise {
+        /// Which.
+        operation: Operation,
+        /// One number an entry of the input; a divisor is not zero.
+        operand: Vec<f64>,
+    },
     /// `x ↦ Ŵ x + b` with rows `ŵ = w / max(‖w‖₂, 1e-12)`.
     NormalizedHead {
         /// `(classes, n)`, rows as stored.
@@ -157,7 +213,30 @@ impl Layer {
             },
             Self::AveragePool { .. } => "average-pool",
             Self::Flatten => "flatten",
+            Self::Dense { .. } => "dense",
+            Self::Activation(Activation::Relu) => "relu",
+            Self::Activation(Activation::LeakyRelu { .. }) => "leaky-relu",
+            Self::Elementwise { operation, .. } => match operation {
+                Operation::Add => "add",
+                Operation::Subtract => "subtract",
+                Operation::Multiply => "multiply",
+                Operation::Divide => "divide",
+            },
             Self::NormalizedHead { .. } => "normalized-head",
+        }
+    }
+
+    /// Whether the layer has no weights: its bound follows from its kind and constants alone.
+    #[must_use]
+    pub const fn is_structural(&self) -> bool {
+        match self {
+            Self::Normalize { .. }
+            | Self::PadChannels { .. }
+            | Self::AveragePool { .. }
+            | Self::Flatten
+            | Self::Activation(_)
+            | Self::Elementwise { .. } => true,
+            Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
         }
     }
 
@@ -264,7 +343,24 @@ impl Layer {
                 image("flatten")?;
                 Ok(Shape::Flat(input.len()))
             }
-            Self::NormalizedHead { weight, bias } => {
+            Self::Activation(Activation::LeakyRelu { slope }) if !slope.is_finite() => Err(CheckError::NotFinite {
+                what: "slope",
+                index: Vec::new(),
+            }),
+            Self::Activation(_) => Ok(input),
+            Self::Elementwise { operation, operand } => {
+                check_length("operand", input.len(), operand)?;
+                let zero = |value: &f64| *value == 0.0 && *operation == Operation::Divide;
+                match operand.iter().position(zero) {
+                    Some(index) => Err(CheckError::NotPositive {
+                        what: "magnitude of a divisor",
+                        index,
+                        value: 0.0,
+                    }),
+                    None => Ok(input),
+                }
+            }
+            Self::Dense { weight, bias } | Self::NormalizedHead { weight, bias } => {
                 flat("input", weight.cols())?;
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::Layer;
+use super::tensor::Matrix;
 use crate::error::CheckError;
 
 /// Shape of one sample between two layers.
@@ -65,7 +66,8 @@ pub enum Output {
     Pair(usize, usize),
 }
 
-/// A network: the composition of its layers on a stated input shape, ending in one affine head.
+/// A network: the composition of its layers on a stated input shape. The last one is affine, the head: a
+/// [`Layer::NormalizedHead`] or a [`Layer::Dense`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkMap {
     input: Shape,
@@ -84,14 +86,14 @@ fn entries(shape: Shape) -> u128 {
 }
 
 impl NetworkMap {
-    /// Builds the map after checking that every layer accepts the output of the one before that the head stands
+    /// Builds the map after checking that every layer accepts the output of the one before, that a head stands
     /// last, and that nothing but the first layer normalises.
     ///
     /// # Errors
     ///
     /// - [`CheckError::Shape`] and the other errors of [`Layer::output_shape`].
     /// - [`CheckError::TooLarge`] if a sample has more than 2²⁴ numbers somewhere.
-    /// - [`CheckError::Order`] if there is no head, or a head anywhere but at the end.
+    /// - [`CheckError::Order`] if the last layer is no head, or a normalised head stands anywhere else.
     pub fn new(input: Shape, layers: Vec<Layer>) -> Result<Self, CheckError> {
         if entries(input) > ENTRIES_MOST as u128 {
             return Err(CheckError::TooLarge {
@@ -110,8 +112,12 @@ impl NetworkMap {
         let mut shape = input;
         for (index, layer) in layers.iter().enumerate() {
             let last = index + 1 == layers.len();
-            let misplaced = matches!(layer, Layer::Normalize { .. }) && index > 0;
-            if misplaced || matches!(layer, Layer::NormalizedHead { .. }) != last {
+            let misplaced = match layer {
+                Layer::Normalize { .. } => index > 0 || last,
+                Layer::NormalizedHead { .. } => !last,
+                other => last && !matches!(other, Layer::Dense { .. }),
+            };
+            if misplaced {
                 return Err(CheckError::Order {
                     index,
                     kind: layer.kind(),
@@ -147,9 +153,19 @@ impl NetworkMap {
     /// Number of classes: the rows of the head.
     #[must_use]
     pub fn classes(&self) -> usize {
+        self.head().0.rows()
+    }
+
+    /// The weight `(classes, n)` and the bias `(classes,)` of the head, as stored.
+    ///
+    /// # Panics
+    ///
+    /// Never: [`NetworkMap::new`] has seen the head.
+    #[must_use]
+    pub fn head(&self) -> (&Matrix, &[f64]) {
         match self.layers.last() {
-            Some(Layer::NormalizedHead { weight, .. }) => weight.rows(),
-            _ => 0,
+            Some(Layer::NormalizedHead { weight, bias } | Layer::Dense { weight, bias }) => (weight, bias),
+            _ => unreachable!("a network ends in a head"),
         }
     }
 

@@ -156,7 +156,7 @@ pub(crate) fn certify_layers(map: &NetworkMap) -> Vec<LayerCertificate<'_>> {
 
 /// The certificate of a network.
 pub(crate) fn certify(map: &NetworkMap) -> NetworkCertificate<'_> {
-    NetworkCertificate::compose(map, certify_layers(map), Output::All).expect("a certificate")
+    NetworkCertificate::compose(map, certify_layers(map), Vec::new(), Output::All).expect("a certificate")
 }
 
 /// A head alone, on `n` features.

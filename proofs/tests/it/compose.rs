@@ -61,18 +61,18 @@ fn every_layer_counts() {
 #[test]
 fn certificates_of_another_network_are_refused() {
     let (map, twin) = (network(1.0), network(1.0));
-    let foreign = NetworkCertificate::compose(&map, certify_layers(&twin), Output::All);
+    let foreign = NetworkCertificate::compose(&map, certify_layers(&twin), Vec::new(), Output::All);
     assert!(matches!(foreign, Err(CheckError::ForeignCertificate { index: 0 })));
     let mut short = certify_layers(&map);
     short.remove(2);
     assert!(matches!(
-        NetworkCertificate::compose(&map, short, Output::All),
+        NetworkCertificate::compose(&map, short, Vec::new(), Output::All),
         Err(CheckError::Shape { .. })
     ));
     let mut swapped = certify_layers(&map);
     swapped.swap(1, 4);
     assert!(matches!(
-        NetworkCertificate::compose(&map, swapped, Output::All),
+        NetworkCertificate::compose(&map, swapped, Vec::new(), Output::All),
         Err(CheckError::ForeignCertificate { index: 1 })
     ));
 }

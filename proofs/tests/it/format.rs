@@ -51,7 +51,7 @@ fn accept(bytes: &[u8], map: &NetworkMap) -> Result<f64, String> {
         let prepared = Prepared::new(layer, input).map_err(|e| e.to_string())?;
         layers.push(LayerCertificate::check(&prepared, claim).map_err(|e| e.to_string())?);
     }
-    let certificate = NetworkCertificate::compose(map, layers, file.output).map_err(|e| e.to_string())?;
+    let certificate = NetworkCertificate::compose(map, layers, Vec::new(), file.output).map_err(|e| e.to_string())?;
     file.confirm(&certificate).map_err(|e| e.to_string())?;
     Ok(certificate.upper())
 }

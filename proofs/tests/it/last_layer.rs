@@ -8,7 +8,7 @@ use lipcert_proofs::statement::{NetworkMap, Output};
 use crate::common::{by, certify, certify_layers, flat, head_network, vector};
 
 fn bound(map: &NetworkMap, output: Output) -> Result<f64, CheckError> {
-    NetworkCertificate::compose(map, certify_layers(map), output).map(|certificate| certificate.upper())
+    NetworkCertificate::compose(map, certify_layers(map), Vec::new(), output).map(|certificate| certificate.upper())
 }
 
 #[test]

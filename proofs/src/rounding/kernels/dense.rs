@@ -1,4 +1,4 @@
-//! Matrix products on a batch of vectors: residual layers and the affine head.
+//! Matrix products on a batch of vectors: residual and affine layers.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -104,23 +104,23 @@ impl<'a> ResidualDense<'a> {
     }
 }
 
-/// The affine head: writes `W x + b` for each sample of `batch` to `logits`, `W` of shape `(classes, n)`.
+/// An affine layer: writes `W x + b` for each sample of `batch` to `outputs`, `W` of shape `(m, n)`.
 ///
-/// Each logit is a sum of `n` products (faer, one thread), then `+ b_i`.
+/// Each output is a sum of `n` products (faer, one thread), then `+ b_i`.
 ///
 /// # Panics
 ///
-/// If the lengths of `bias`, `batch` and `logits` do not fit the matrix.
-pub fn head(weight: &Matrix, bias: &[f64], batch: &[f64], logits: &mut [f64]) {
+/// If the lengths of `bias`, `batch` and `outputs` do not fit the matrix.
+pub fn affine(weight: &Matrix, bias: &[f64], batch: &[f64], outputs: &mut [f64]) {
     let (rows, cols) = (weight.rows(), weight.cols());
     let samples = batch.len() / cols;
     assert_eq!(
-        (bias.len(), batch.len(), logits.len()),
+        (bias.len(), batch.len(), outputs.len()),
         (rows, samples * cols, samples * rows),
-        "sizes of bias, batch and logits"
+        "sizes of bias, batch and outputs"
     );
     matmul(
-        MatMut::from_column_major_slice_mut(logits, rows, samples),
+        MatMut::from_column_major_slice_mut(outputs, rows, samples),
         Accum::Replace,
         MatRef::from_row_major_slice(weight.data(), rows, cols),
         MatRef::from_column_major_slice(batch, cols, samples),
@@ -128,7 +128,7 @@ pub fn head(weight: &Matrix, bias: &[f64], batch: &[f64], logits: &mut [f64]) {
         Par::Seq,
     );
     let arch = Arch::new();
-    for values in logits.chunks_exact_mut(rows) {
+    for values in outputs.chunks_exact_mut(rows) {
         arch.dispatch(Add { values, bias });
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use pulp::Arch;
 
 use super::conv::ResidualConv;
-use super::dense::{ResidualDense, Scratch, head};
+use super::dense::{ResidualDense, Scratch, affine};
 use super::image::Image;
 use super::norm::{norm_up, norm_up_on};
 use super::pool::average_pool;
@@ -165,7 +165,7 @@ proptest! {
         let factor: Vec<f64> = numbers(rows, seed ^ 2).iter().map(|value| value.abs()).collect();
         let x = numbers(cols * samples, seed ^ 3);
         let mut logits = vec![0.0; rows * samples];
-        head(&weight, &bias, &x, &mut logits);
+        affine(&weight, &bias, &x, &mut logits);
         let reference = Rows::dense(&weight);
         let results: Vec<_> = arches().into_iter().map(|arch| {
             let (mut batch, mut scratch) = (x.clone(), Scratch::default());
@@ -317,7 +317,7 @@ fn nan_and_infinity_are_not_lost() {
         let mut batch = numbers(18, 6);
         batch[11] = bad;
         let mut logits = vec![0.0; 10];
-        head(&weight, &bias, &batch, &mut logits);
+        affine(&weight, &bias, &batch, &mut logits);
         assert!(logits[..5].iter().all(|value| value.is_finite()), "samples do not mix");
         assert!(logits[5..].iter().all(|value| !value.is_finite()));
         ResidualDense::new(&weight, &bias, &factor).apply(&mut batch, &mut Scratch::default());
