@@ -73,7 +73,7 @@ pub(super) fn read(file: &mut File, length: u64, entries: Vec<(String, Blob)>) -
             dtype,
             shape: view.shape().to_vec(),
         };
-        contents.tensors.push((info, Place { blob, start, view }));
+        contents.tensors.push((info, Place::in_file(blob, start, view)));
     }
     Ok(contents)
 }
