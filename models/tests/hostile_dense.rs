@@ -387,6 +387,11 @@ fn a_small_file_does_not_become_a_large_network() {
             graph.nodes.insert(level, concat);
         }
     });
+    // an identity of a hundred million numbers behind a `Relu`
+    refuse("the graph ends in 10000 numbers", |graph| {
+        graph.inputs[0] = value("x", &[1, 10_000]);
+        graph.nodes = vec![node("Relu", &["x"], "y", &[])];
+    });
     // one weight in a thousand layers
     refuse("larger than the file", |graph| {
         let size = 64;

@@ -20,8 +20,10 @@
 //! followed by these files in the order in which its initializers first name them, and its length is the sum.
 
 mod constant;
+mod draft;
 mod error;
 mod graph;
+mod layer;
 mod model;
 mod operator;
 mod stored;

@@ -166,6 +166,14 @@ pub enum GraphError {
         /// The last tensor.
         last: String,
     },
+    /// A graph that does not end in an affine layer and is too wide for an identity behind it.
+    #[error(
+        "the graph ends in {outputs} numbers that are not the outputs of an affine layer, and an identity of this size is larger than the file"
+    )]
+    Identity {
+        /// Length of the output.
+        outputs: usize,
+    },
     /// No layers.
     #[error("the output does not depend on the input through any layer")]
     Empty,

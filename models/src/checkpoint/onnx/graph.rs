@@ -2,65 +2,36 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lipcert_proofs::statement::{Activation, Operation, Shape};
+use lipcert_proofs::statement::{Operation, Shape};
 
-use super::super::TensorInfo;
-use super::super::dtype::Dtype;
 use super::super::error::shown;
-use super::super::place::Place;
-use super::constant::{Constant, Desk, broadcast, elementwise, exact_products, expand, product};
+use super::constant::{Constant, Desk, elementwise, product};
+use super::draft::{Draft, Walked, finish};
 use super::error::{GraphError, NodeError};
 use super::model::{Graph, Input, Model, Node, is_standard};
 use super::operator::{Attributes, known};
-use crate::architecture::{Architecture, ONNX, Plan, PlannedLayer};
 
 /// Versions of the standard operators that are read.
 const OPSETS: (i64, i64) = (7, 28);
-/// The largest identity that is written behind a graph that does not end in an affine layer.
-const MAX_IDENTITY: usize = 1 << 12;
-/// The slope of `LeakyRelu` where the node gives none.
-const SLOPE: f32 = 0.01;
-
-/// What a graph is.
-#[derive(Debug)]
-pub(super) struct Walked {
-    pub(super) architecture: Architecture,
-    pub(super) tensors: Vec<(TensorInfo, Place)>,
-    /// Names of the tensors that were computed with rounding.
-    pub(super) computed: Vec<String>,
-}
-
-/// A layer before it has all its parameters.
-#[derive(Debug)]
-enum Draft {
-    Flatten,
-    /// Weight `(m, n)`, bias `(m,)`.
-    Dense {
-        weight: Constant,
-        bias: Option<Constant>,
-    },
-    Activation(Activation),
-    /// One operand an entry.
-    Elementwise(Operation, Constant),
-}
 
 /// The tensor that depends on the input.
 #[derive(Debug)]
-struct Live<'a> {
+pub(super) struct Live<'a> {
     name: &'a str,
     /// Its sizes for one sample, a batch of 1 included.
-    sizes: Vec<usize>,
+    pub(super) sizes: Vec<usize>,
     /// Whether it is still an image for the layers.
-    image: bool,
+    pub(super) image: bool,
 }
 
-struct Walk<'w, 'a, 'f> {
-    desk: &'w mut Desk<'f>,
+/// What is known behind each node.
+pub(super) struct Walk<'w, 'a, 'f> {
+    pub(super) desk: &'w mut Desk<'f>,
     constants: HashMap<&'a str, Constant>,
-    live: Live<'a>,
+    pub(super) live: Live<'a>,
     /// Tensors that depend on the input and have been used.
     spent: HashSet<&'a str>,
-    layers: Vec<(String, Draft)>,
+    pub(super) layers: Vec<(String, Draft)>,
 }
 
 /// Walks the graph from its input to its output.
@@ -116,7 +87,7 @@ pub(super) fn walk<'a>(
             last: shown(walk.live.name.as_bytes()),
         });
     }
-    walk.finish(shape)
+    finish(walk, shape)
 }
 
 /// The one input that is no initializer, and the one output.
@@ -170,7 +141,7 @@ fn sample_sizes(input: &Input<'_>) -> Result<Vec<usize>, GraphError> {
 }
 
 /// The operand of a node: what depends on the input, or a constant.
-enum Operand<'a> {
+pub(super) enum Operand<'a> {
     Live,
     Constant(&'a str, Constant),
 }
@@ -267,275 +238,10 @@ impl<'a> Walk<'_, 'a, '_> {
             )),
         }
     }
-
-    /// A node that the sample passes through.
-    fn layer(
-        &mut self,
-        operator: &str,
-        name: &str,
-        attributes: &Attributes<'_>,
-        operands: &[Operand<'a>],
-    ) -> Result<(), NodeError> {
-        match (operator, operands) {
-            ("Identity", _) => Ok(()),
-            ("Dropout", [Operand::Live, rest @ ..]) => match rest {
-                [] | [_] => Ok(()),
-                [_, Operand::Constant(_, training)] if training.integers.as_deref() == Some(&[0]) => Ok(()),
-                _ => Err(operand_error("training_mode", "false")),
-            },
-            ("Relu", _) => {
-                self.push(name, Draft::Activation(Activation::Relu));
-                Ok(())
-            }
-            ("LeakyRelu", _) => {
-                let slope = f64::from(attributes.float("alpha", SLOPE));
-                self.push(name, Draft::Activation(Activation::LeakyRelu { slope }));
-                Ok(())
-            }
-            ("Flatten", _) => {
-                let axis = attributes.axis("axis", 1, self.live.sizes.len() + 1)?;
-                let (front, back) = self.live.sizes.split_at(axis);
-                self.live.sizes = vec![front.iter().product(), back.iter().product()];
-                Ok(())
-            }
-            ("Reshape", [Operand::Live, Operand::Constant(target, constant)]) => {
-                self.live.sizes = attributes.reshape(&self.live.sizes, (target, constant))?;
-                Ok(())
-            }
-            ("Unsqueeze", [Operand::Live, rest @ ..]) => {
-                let axes = match rest {
-                    [Operand::Constant(axes, constant)] => Some((*axes, constant)),
-                    _ => None,
-                };
-                self.live.sizes = attributes.unsqueezed(&self.live.sizes, axes)?;
-                Ok(())
-            }
-            ("MatMul", [Operand::Live, Operand::Constant(weight, constant)]) => self.rows(name, (weight, constant.clone()), true),
-            ("MatMul", [Operand::Constant(weight, constant), Operand::Live]) => self.columns(name, (weight, constant.clone())),
-            ("Gemm", [first, second, rest @ ..]) => self.gemm(name, attributes, first, second, rest),
-            (operator, [Operand::Live, Operand::Constant(operand, constant)]) => match operation(operator) {
-                Some(operation) => self.elementwise(name, operation, (operand, constant)),
-                None => Err(operand_error(operand, "left out")),
-            },
-            (_, [Operand::Constant(operand, constant), Operand::Live]) => match operation(operator) {
-                Some(operation @ (Operation::Add | Operation::Multiply)) => {
-                    self.elementwise(name, operation, (operand, constant))
-                }
-                _ => Err(operand_error(operand, "the second operand, the first depends on the input")),
-            },
-            _ => Err(NodeError::Operator),
-        }
-    }
-
-    fn push(&mut self, name: &str, draft: Draft) {
-        self.layers.push((name.to_owned(), draft));
-    }
-
-    /// `x · B` with `x` a row: sizes `(1, …, 1, n)`, or `(n,)` for `MatMul`; the weight is `Bᵀ`.
-    fn rows(&mut self, name: &str, (operand, right): (&str, Constant), vector: bool) -> Result<(), NodeError> {
-        let mismatch = NodeError::Shapes {
-            left: self.live.sizes.clone(),
-            right: right.shape().to_vec(),
-        };
-        let (Some((n, lead)), &[k, m]) = (self.live.sizes.split_last(), right.shape()) else {
-            return Err(mismatch);
-        };
-        if *n != k || lead.iter().any(|size| *size != 1) || (lead.is_empty() && !vector) {
-            return Err(mismatch);
-        }
-        *self.live.sizes.last_mut().expect("it has a last size") = m;
-        self.dense(name, operand, right.transposed())
-    }
-
-    /// `A · x` with `x` a column: sizes `(n,)` or `(1, …, 1, n, 1)`; the weight is `A`.
-    fn columns(&mut self, name: &str, (operand, left): (&str, Constant)) -> Result<(), NodeError> {
-        let mismatch = NodeError::Shapes {
-            left: left.shape().to_vec(),
-            right: self.live.sizes.clone(),
-        };
-        let &[m, k] = left.shape() else {
-            return Err(mismatch);
-        };
-        let place = match self.live.sizes.as_slice() {
-            [_] => 0,
-            [lead @ .., _, 1] if lead.iter().all(|size| *size == 1) => lead.len(),
-            _ => return Err(mismatch),
-        };
-        if self.live.sizes[place] != k {
-            return Err(mismatch);
-        }
-        self.live.sizes[place] = m;
-        self.dense(name, operand, left)
-    }
-
-    /// Adds a dense layer, named after its weight if that is called `NAME.weight`.
-    fn dense(&mut self, node: &str, operand: &str, weight: Constant) -> Result<(), NodeError> {
-        self.desk.take(weight.shape().iter().product())?;
-        if std::mem::take(&mut self.live.image) {
-            self.push("flatten", Draft::Flatten);
-        }
-        let name = operand
-            .strip_suffix(".weight")
-            .filter(|name| !name.is_empty())
-            .unwrap_or(node);
-        self.push(name, Draft::Dense { weight, bias: None });
-        Ok(())
-    }
-
-    /// `alpha A' B' + beta C`, either factor transposed or not.
-    fn gemm(
-        &mut self,
-        name: &str,
-        attributes: &Attributes<'_>,
-        first: &Operand<'a>,
-        second: &Operand<'a>,
-        rest: &[Operand<'a>],
-    ) -> Result<(), NodeError> {
-        attributes.require_one("alpha")?;
-        if !rest.is_empty() {
-            attributes.require_one("beta")?;
-        }
-        let (left, right) = (attributes.flag("transA")?, attributes.flag("transB")?);
-        if self.live.sizes.len() != 2 {
-            return Err(NodeError::Shapes {
-                left: self.live.sizes.clone(),
-                right: vec![1, 0],
-            });
-        }
-        let turn = |constant: &Constant, turned: bool| {
-            let constant = constant.clone();
-            if turned { constant.transposed() } else { constant }
-        };
-        match (first, second) {
-            (Operand::Live, Operand::Constant(operand, constant)) => {
-                if left {
-                    self.live.sizes.swap(0, 1);
-                }
-                self.rows(name, (operand, turn(constant, right)), false)?;
-            }
-            (Operand::Constant(operand, constant), Operand::Live) => {
-                if right {
-                    self.live.sizes.swap(0, 1);
-                }
-                self.columns(name, (operand, turn(constant, left)))?;
-            }
-            _ => return Err(operand_error("C", "a constant")),
-        }
-        match rest {
-            [Operand::Constant(operand, constant)] => self.elementwise(name, Operation::Add, (operand, constant)),
-            [] => Ok(()),
-            _ => Err(operand_error("C", "a constant")),
-        }
-    }
-
-    /// `x ∘ operand`: a bias, a scaling that is multiplied in, nothing, or a layer of its own.
-    fn elementwise(&mut self, name: &str, operation: Operation, (operand, constant): (&str, &Constant)) -> Result<(), NodeError> {
-        let mismatch = || NodeError::Shapes {
-            left: self.live.sizes.clone(),
-            right: constant.shape().to_vec(),
-        };
-        let target = broadcast(&self.live.sizes, constant.shape()).ok_or_else(mismatch)?;
-        let count = self.live.sizes.iter().product::<usize>();
-        if target.iter().try_fold(1usize, |all, size| all.checked_mul(*size)) != Some(count) {
-            return Err(mismatch());
-        }
-        self.desk.take(count)?;
-        let values = self.desk.read(operand, constant)?;
-        let neutral = match operation {
-            Operation::Add | Operation::Subtract => 0.0,
-            Operation::Multiply | Operation::Divide => 1.0,
-        };
-        let nothing = values.iter().all(|value| *value == neutral);
-        let whole = constant.shape().iter().product::<usize>() == count;
-        let spread = if whole {
-            // the order does not change, so the numbers can stay in the file
-            constant.reshaped(vec![count])?
-        } else {
-            let values = expand(&values, constant.shape(), &target);
-            Constant::floats(constant.dtype, vec![count], values, constant.computed)?
-        };
-        self.live.sizes = target;
-        match (operation, self.layers.last_mut()) {
-            (Operation::Add, Some((_, Draft::Dense { bias: bias @ None, .. }))) => *bias = Some(spread),
-            _ if nothing => {}
-            (Operation::Multiply, Some((_, Draft::Dense { weight, bias }))) => {
-                let scaled = scaled(self.desk, weight, bias.as_ref(), &spread)?;
-                match scaled {
-                    Some((scaled_weight, scaled_bias)) => (*weight, *bias) = (scaled_weight, scaled_bias),
-                    None => self.push(name, Draft::Elementwise(operation, spread)),
-                }
-            }
-            _ => self.push(name, Draft::Elementwise(operation, spread)),
-        }
-        Ok(())
-    }
-
-    /// The layers with their names and tensors; a graph that does not end in an affine layer gets an identity behind it.
-    fn finish(mut self, input: Shape) -> Result<Walked, GraphError> {
-        let affine = matches!(self.layers.last(), Some((_, Draft::Dense { .. })));
-        let parameters = self.layers.iter().any(|(_, draft)| !matches!(draft, Draft::Flatten));
-        if !parameters {
-            return Err(GraphError::Empty);
-        }
-        if !affine {
-            let size = self.live.sizes.iter().product::<usize>();
-            let identity = (size <= MAX_IDENTITY)
-                .then(|| {
-                    let values = (0..size * size).map(|flat| if flat / size == flat % size { 1.0 } else { 0.0 });
-                    Constant::floats(Dtype::Float64, vec![size, size], values.collect(), false).ok()
-                })
-                .flatten();
-            let identity = identity.ok_or(GraphError::Empty)?;
-            let image = self.live.image;
-            if image {
-                self.push("flatten", Draft::Flatten);
-            }
-            self.push(
-                "identity",
-                Draft::Dense {
-                    weight: identity,
-                    bias: None,
-                },
-            );
-        }
-        Ok(write(self.layers, input))
-    }
-}
-
-/// The weight and bias of a dense layer whose outputs are multiplied, if every product is exact.
-#[expect(clippy::type_complexity, reason = "weight and bias, used once")]
-fn scaled(
-    desk: &mut Desk<'_>,
-    weight: &Constant,
-    bias: Option<&Constant>,
-    factors: &Constant,
-) -> Result<Option<(Constant, Option<Constant>)>, NodeError> {
-    let &[rows, cols] = weight.shape() else {
-        return Ok(None);
-    };
-    let factors = desk.read("factor", factors)?;
-    let values = desk.read("weight", weight)?;
-    let row_factors = (0..rows * cols).map(|flat| factors[flat / cols]);
-    let Some(products) = exact_products(&values, row_factors) else {
-        return Ok(None);
-    };
-    desk.take(rows * cols)?;
-    let computed = weight.computed;
-    let scaled = Constant::floats(Dtype::Float64, vec![rows, cols], products, computed)?;
-    let Some(bias) = bias else {
-        return Ok(Some((scaled, None)));
-    };
-    let values = desk.read("bias", bias)?;
-    let Some(products) = exact_products(&values, factors.into_iter()) else {
-        return Ok(None);
-    };
-    desk.take(rows)?;
-    let bias = Constant::floats(Dtype::Float64, vec![rows], products, bias.computed)?;
-    Ok(Some((scaled, Some(bias))))
 }
 
 /// The operation of an operator on two operands.
-fn operation(operator: &str) -> Option<Operation> {
+pub(super) fn operation(operator: &str) -> Option<Operation> {
     Some(match operator {
         "Add" => Operation::Add,
         "Sub" => Operation::Subtract,
@@ -550,64 +256,4 @@ pub(super) fn operand_error(tensor: &str, expected: &'static str) -> NodeError {
         tensor: shown(tensor.as_bytes()),
         expected,
     }
-}
-
-/// Gives every layer a name of its own and every parameter the name of its layer.
-fn write(layers: Vec<(String, Draft)>, input: Shape) -> Walked {
-    let mut walked = Walked {
-        architecture: Architecture {
-            name: ONNX.to_owned(),
-            input: Some(input),
-            preprocess: None,
-            layers: Vec::new(),
-        },
-        tensors: Vec::new(),
-        computed: Vec::new(),
-    };
-    let mut names = HashSet::new();
-    for (wanted, draft) in layers {
-        let plain = shown(wanted.as_bytes());
-        let mut name = plain.clone();
-        for number in 2usize.. {
-            if names.insert(name.clone()) {
-                break;
-            }
-            name = format!("{plain} ({number})");
-        }
-        let mut tensor = |field: &str, constant: Constant| {
-            let info = TensorInfo {
-                name: format!("{name}.{field}"),
-                dtype: constant.dtype,
-                shape: constant.shape().to_vec(),
-            };
-            if constant.computed {
-                walked.computed.push(info.name.clone());
-            }
-            walked.tensors.push((info, constant.place));
-        };
-        let plan = match draft {
-            Draft::Flatten => Plan::Flatten,
-            Draft::Activation(activation) => Plan::Activation(activation),
-            Draft::Elementwise(operation, operand) => {
-                let entries = operand.shape()[0];
-                tensor("operand", operand);
-                Plan::Elementwise { operation, entries }
-            }
-            Draft::Dense { weight, bias } => {
-                let (outputs, features) = (weight.shape()[0], weight.shape()[1]);
-                tensor("weight", weight);
-                let has_bias = bias.is_some();
-                if let Some(bias) = bias {
-                    tensor("bias", bias);
-                }
-                Plan::Affine {
-                    outputs,
-                    features,
-                    bias: has_bias,
-                }
-            }
-        };
-        walked.architecture.layers.push(PlannedLayer { name, plan });
-    }
-    walked
 }
