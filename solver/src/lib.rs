@@ -3,6 +3,7 @@
 //! Every number from here is a hint. A caller hands it to a check, which re-derives the inequality from the claim's own data.
 
 pub mod chain;
+pub mod convert;
 pub mod eigenvalue;
 pub mod error;
 

@@ -19,7 +19,10 @@ impl Scaled {
         let rows: Vec<usize> = (0..active.len()).filter(|i| active[*i]).collect();
         let usable = |i: &usize| (SCALE_LEAST..=SCALE_MOST).contains(&(lambda * scale_down[*i]));
         let factor = if rows.iter().all(usable) { lambda } else { 1.0 };
-        let scales = rows.iter().map(|i| power_near_inverse_root(factor * scale_down[*i])).collect();
+        let scales = rows
+            .iter()
+            .map(|i| power_near_inverse_root(factor * scale_down[*i]))
+            .collect();
         Self { rows, scales }
     }
 
