@@ -5,5 +5,6 @@
 pub mod chain;
 pub mod eigenvalue;
 pub mod error;
+pub mod structured;
 
 pub use error::SolveError;
