@@ -6,5 +6,6 @@ pub mod chain;
 pub mod convert;
 pub mod eigenvalue;
 pub mod error;
+pub mod structured;
 
 pub use error::SolveError;
