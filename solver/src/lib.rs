@@ -5,5 +5,6 @@
 pub mod chain;
 pub mod eigenvalue;
 pub mod error;
+mod lapack;
 
 pub use error::SolveError;
