@@ -1,9 +1,10 @@
-//! Between the plain data of `lipcert-proofs` and the matrices of this crate.
+//! Between the plain data of `lipcert-proofs`, the matrices of faer and those of nalgebra.
 
 use faer::{Mat, MatRef, Par};
 use lipcert_proofs::certificate;
 use lipcert_proofs::rounding::gram::Gram;
 use lipcert_proofs::statement::{self, Matrix, Output};
+use nalgebra::DMatrix;
 
 use crate::chain::{Chain, DualVectors, Slope};
 use crate::error::SolveError;
@@ -66,6 +67,16 @@ pub fn dual(source: &DualVectors) -> certificate::DualVectors {
         }
     }
     certificate::DualVectors { rank, blocks }
+}
+
+/// The same entries for nalgebra.
+pub(crate) fn to_nalgebra(matrix: MatRef<'_, f64>) -> DMatrix<f64> {
+    DMatrix::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)])
+}
+
+/// The same entries for faer.
+pub(crate) fn to_faer(matrix: &DMatrix<f64>) -> Mat<f64> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)])
 }
 
 /// The float next to the first nine significant digits of another.
