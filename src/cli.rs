@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lipcert::jobs::solve::Goal;
 use lipcert::results::Epsilon;
 use lipcert_proofs::statement::{Output, Shape};
 
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     Check(CheckArgs),
     Certify(CertifyArgs),
+    Solve(SolveArgs),
     Report(ReportArgs),
     Demo(DemoArgs),
 }
@@ -148,6 +150,23 @@ pub(crate) enum Method {
     Auto,
     /// One rule for each layer; the bounds of the layers are multiplied
     Layers,
+    /// The product of the norms of the weights of a dense network
+    Product,
+    /// LipSDP, one multiplier a layer by the closed form ECLipsE-Fast
+    EclipseFast,
+    /// LipSDP, the best single multiplier a layer
+    LipsdpLayer,
+    /// LipSDP, the best multiplier for each neuron
+    LipsdpNeuron,
+}
+
+/// Who looks for the multipliers of LipSDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SolverArg {
+    /// The barrier method for chains of layers
+    Structured,
+    /// The general interior-point solver
+    Clarabel,
 }
 
 /// Check a certificate again, from its evidence alone
@@ -235,6 +254,40 @@ pub(crate) struct Shard {
 pub(crate) enum SemanticsArg {
     /// The map over the real numbers, with the weights as stored
     Real,
+}
+
+/// Find the best diagonal T of the common condition for one matrix
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  lipcert solve weight.npy
+  lipcert solve weight.npy --objective max --json
+  lipcert solve model.pth#module.model.model.4.weight --side rows")]
+pub(crate) struct SolveArgs {
+    /// A `.npy` file, or a model file, `#` and the name of a tensor
+    #[arg(value_name = "WEIGHT")]
+    pub(crate) weight: String,
+    /// What is minimised: `trace`, `max`, or `weighted:FILE.npy` with a positive weight for each entry of T
+    #[arg(long, default_value = "trace", value_parser = parse::goal)]
+    pub(crate) objective: Goal,
+    /// `columns` for WᵀW ⪯ T; `rows` for W Wᵀ ⪯ T, the condition of the weights of SLL checkpoints
+    #[arg(long, value_enum, default_value_t = SideArg::Columns)]
+    pub(crate) side: SideArg,
+    /// Write the result, T included, to this file
+    #[arg(short = 'o', value_name = "FILE.json")]
+    pub(crate) file: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Which Gram matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SideArg {
+    /// One entry of T a column
+    Columns,
+    /// One entry of T a row
+    Rows,
 }
 
 /// Put runs into a document that anyone can read

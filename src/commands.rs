@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod inspect;
 mod report;
+mod solve;
 mod verify;
 
 use anyhow::Context;
@@ -28,6 +29,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Status> {
         Command::Verify(args) => verify::run(args, strict, output),
         Command::Check(args) => check::run(args, strict, output),
         Command::Certify(args) => certify::run(args, strict, output),
+        Command::Solve(args) => solve::run(args, strict, output),
         Command::Report(args) => report::run(args, output),
         Command::Demo(args) => demo::run(args, strict, output),
     }
@@ -64,6 +66,10 @@ impl From<Method> for jobs::verify::Method {
         match method {
             Method::Auto => Self::Auto,
             Method::Layers => Self::Layers,
+            Method::Product => Self::Product,
+            Method::EclipseFast => Self::EclipseFast,
+            Method::LipsdpLayer => Self::LipsdpLayer,
+            Method::LipsdpNeuron => Self::LipsdpNeuron,
         }
     }
 }

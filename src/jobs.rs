@@ -5,8 +5,11 @@ pub mod check;
 pub mod demo;
 pub mod inspect;
 mod load;
+mod lower;
+mod multipliers;
 mod prove;
 pub mod report;
+pub mod solve;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -30,6 +33,10 @@ pub trait Progress: Sync {
     fn begin(&self, task: &str, steps: usize);
     /// So many steps are done.
     fn advance(&self, steps: usize);
+    /// As far as floats can tell, the bound that is being looked for lies between these two.
+    fn interval(&self, approx_dual: f64, approx_primal: f64);
+    /// Whether the job should end with the best that it has.
+    fn stopped(&self) -> bool;
 }
 
 /// Nobody looks.
@@ -39,4 +46,28 @@ pub struct Unwatched;
 impl Progress for Unwatched {
     fn begin(&self, _: &str, _: usize) {}
     fn advance(&self, _: usize) {}
+    fn interval(&self, _: f64, _: f64) {}
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// What a solver sees of whoever looks on.
+#[derive(Clone, Copy)]
+pub(crate) struct Onlooker<'p> {
+    progress: &'p dyn Progress,
+    /// What the solver's bound is multiplied with, and nothing if intervals are not to be shown.
+    factor: Option<f64>,
+}
+
+impl lipcert_solver::chain::Watch for Onlooker<'_> {
+    fn interval(&self, approx_dual: f64, approx_primal: f64) {
+        if let Some(factor) = self.factor {
+            self.progress.interval(approx_dual * factor, approx_primal * factor);
+        }
+    }
+
+    fn stop(&self) -> bool {
+        self.progress.stopped()
+    }
 }

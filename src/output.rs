@@ -4,6 +4,8 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,6 +23,8 @@ pub(crate) struct Output {
     quiet: bool,
     verbose: bool,
     bar: ProgressBar,
+    /// Set by an interrupt, see [`Output::stop_on_interrupt`].
+    stop: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -31,6 +35,7 @@ impl Output {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose,
+            stop: Arc::default(),
             bar: ProgressBar::with_draw_target(
                 None,
                 if watched {
@@ -40,6 +45,29 @@ impl Output {
                 },
             ),
         }
+    }
+
+    /// From now on the first interrupt (Ctrl-C) asks the job to end with the best that it has; the second ends the program.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the handler.
+    pub(crate) fn stop_on_interrupt(&self) -> anyhow::Result<()> {
+        let (stop, bar, quiet) = (Arc::clone(&self.stop), self.bar.clone(), self.quiet);
+        ctrlc::set_handler(move || {
+            if stop.swap(true, Ordering::Relaxed) {
+                #[expect(clippy::exit, reason = "the second interrupt: nothing is to be kept")]
+                std::process::exit(130);
+            }
+            if !quiet {
+                bar.suspend(|| {
+                    let _ = io::stderr()
+                        .lock()
+                        .write_all(b"stopping with the best so far; once more to quit\n");
+                });
+            }
+        })
+        .context("cannot listen for interrupts")
     }
 
     /// Prints the result of the command: one JSON object, or its text.
@@ -102,7 +130,12 @@ impl Output {
 impl Progress for Output {
     fn begin(&self, task: &str, steps: usize) {
         self.detail(format_args!("{task}: {steps} steps"));
-        let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}");
+        let template = if steps == 0 {
+            "{spinner} {msg} {elapsed}"
+        } else {
+            "{msg} {bar:40} {pos}/{len} {eta}"
+        };
+        let style = ProgressStyle::with_template(template);
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.reset();
         self.bar.set_length(steps as u64);
@@ -111,6 +144,17 @@ impl Progress for Output {
 
     fn advance(&self, steps: usize) {
         self.bar.inc(steps as u64);
+    }
+
+    fn interval(&self, approx_dual: f64, approx_primal: f64) {
+        let words = format!("optimum between about {approx_dual:.6e} and {approx_primal:.6e}");
+        self.detail(&words);
+        self.bar.set_message(words);
+        self.bar.tick();
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }
 

@@ -23,11 +23,12 @@ mod read;
 mod run;
 mod samples;
 mod several;
+mod solved;
 mod verified;
 
 pub use certified::{Certified, CertifiedAt, CertifySchema};
 pub use checked::{CheckSchema, Checked};
-pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
+pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, SolverRemark, Tool, Verdict};
 pub use curve::{CurvePoint, curve};
 pub use epsilon::{Epsilon, EpsilonError};
 pub use inspected::{Finding, InspectSchema, Inspected, InspectedModel, Severity, Tensor};
@@ -36,6 +37,7 @@ pub use read::ReadError;
 pub use run::Run;
 pub use samples::{Sample, samples_csv};
 pub use several::{CertifiedModels, Mean, MeanAt};
+pub use solved::{ClosedForm, SolveSchema, Solved, SolvedObjective, Weight};
 pub use verified::{Verified, VerifySchema};
 
 /// A result as the bytes of a file: one JSON object and a line feed.

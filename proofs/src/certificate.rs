@@ -244,7 +244,7 @@ impl<'a> Prepared<'a> {
             kind: self.layer.kind(),
         };
         let (gram, scale_down, active) = self.condition().ok_or(mismatch.clone())?;
-        let usable = claim.lambda >= 0.0 && claim.lambda.is_finite();
+        let usable = claim.lambda > 0.0 && claim.lambda.is_finite();
         if !usable {
             return Err(CheckError::NotPositive {
                 what: "lambda",

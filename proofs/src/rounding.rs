@@ -2,6 +2,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod chain_dual;
+pub(crate) mod condition;
 pub mod directed;
 pub(crate) mod error_bound;
 pub mod factor;

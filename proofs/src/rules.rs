@@ -8,6 +8,7 @@
 //! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
 //! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
 //! | [`circulant_grid`] | `K Kᵀ ⪯ λ T`, zero-padded convolution | `λ`, a frequency grid |
+//! | [`common_condition`] | `A Aᵀ ⪯ diag(t)` and how far `t` is from the best | `t`, vectors of the dual |
 //! | [`operator_norm`] | `‖W‖₂` of a dense layer | `λ` with `W Wᵀ ⪯ λ I` |
 //! | [`lipsdp`] | the bound of a chain of dense layers and activations | diagonal multipliers |
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
@@ -16,6 +17,7 @@
 
 pub mod cholesky;
 pub mod circulant_grid;
+pub mod common_condition;
 pub mod compose;
 pub mod diagonal_dominance;
 pub mod formula;

@@ -1,5 +1,6 @@
 //! From the text of an argument to its value.
 
+use lipcert::jobs::solve::Goal;
 use lipcert_proofs::statement::{Output, Shape};
 
 use super::Shard;
@@ -27,6 +28,16 @@ pub(super) fn output(text: &str) -> Result<Output, String> {
         _ => None,
     };
     parsed.ok_or_else(|| "expected `all`, `features`, `class:i` or `pair:i,j` with two different classes".to_owned())
+}
+
+/// Reads `trace`, `max` or `weighted:FILE`.
+pub(super) fn goal(text: &str) -> Result<Goal, String> {
+    match text.split_once(':') {
+        None if text == "trace" => Ok(Goal::Trace),
+        None if text == "max" => Ok(Goal::Max),
+        Some(("weighted", file)) if !file.is_empty() => Ok(Goal::Weighted(file.into())),
+        _ => Err("expected `trace`, `max` or `weighted:FILE.npy`".to_owned()),
+    }
 }
 
 /// Reads `i/n` with `i < n`.
@@ -60,6 +71,11 @@ mod tests {
         assert_eq!(shard("1/4"), Ok(Shard { index: 1, count: 4 }));
         for text in ["4/4", "0/0", "1", "-1/4", "a/b"] {
             assert!(shard(text).is_err(), "{text}");
+        }
+        assert_eq!(goal("trace"), Ok(Goal::Trace));
+        assert_eq!(goal("weighted:a:b.npy"), Ok(Goal::Weighted("a:b.npy".into())));
+        for text in ["", "sum", "weighted", "weighted:", "max:1"] {
+            assert!(goal(text).is_err(), "{text}");
         }
         assert_eq!(positive("7"), Ok(7));
         assert!(positive("0").is_err() && positive("-1").is_err());

@@ -2,7 +2,7 @@
 
 use lipcert::jobs;
 
-use crate::cli::VerifyArgs;
+use crate::cli::{SolverArg, VerifyArgs};
 use crate::files::Target;
 use crate::output::Output;
 use crate::status::Status;
@@ -18,9 +18,14 @@ pub(super) fn run(args: &VerifyArgs, strict: bool, output: &Output) -> anyhow::R
         model: args.model.clone(),
         read: super::model_options(&args.read),
         method: args.method.into(),
+        solver: match args.solver {
+            SolverArg::Structured => jobs::verify::Solver::Structured,
+            SolverArg::Clarabel => jobs::verify::Solver::Clarabel,
+        },
         output: args.output,
         command: super::typed(),
     };
+    output.stop_on_interrupt()?;
     let jobs::verify::Outcome {
         mut verified,
         certificate,

@@ -5,17 +5,19 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use lipcert_models::data::{self, DataOptions, Dataset, PixelSlice, Shard};
+use lipcert_proofs::certificate::ChainCertificate;
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
-use lipcert_proofs::statement::Output;
+use lipcert_proofs::statement::{Chain, NetworkMap, Output};
 use rayon::prelude::*;
 
 use super::load::{Loaded, load, shape_words};
-use super::prove::prove;
-use super::verify::{Method, certificate_bytes, hash, lipschitz_of};
-use super::{ModelOptions, Progress};
+use super::multipliers::{self, Search};
+use super::prove::prove_layers;
+use super::verify::{Method, Solver, certificate_bytes, hash, lipschitz_of, resolve};
+use super::{ModelOptions, Onlooker, Progress};
 use crate::results::{
     Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, Run, Sample, Semantics, Tool, Verdict, curve,
 };
@@ -91,7 +93,7 @@ pub(super) struct OneRun {
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     require_distinct(&options.epsilons)?;
-    let (Method::Auto | Method::Layers, Semantics::Real) = (options.method, options.semantics);
+    let Semantics::Real = options.semantics;
     let dataset = open_data(&options.data)?;
     let models = expand(&options.models)?;
     if options.one_model && models.len() > 1 {
@@ -99,7 +101,14 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     }
     let one = |path: &PathBuf| {
         let loaded = load(path, &options.read, Some(dataset.shape()))?;
-        certify_one(&loaded, &dataset, &options.epsilons, &options.command, progress)
+        certify_one(
+            &loaded,
+            &dataset,
+            &options.epsilons,
+            options.method,
+            &options.command,
+            progress,
+        )
     };
     if let [path] = models.as_slice() {
         let OneRun { certified, samples, .. } = one(path)?;
@@ -125,6 +134,7 @@ pub(super) fn certify_one(
     loaded: &Loaded,
     dataset: &Dataset,
     epsilons: &[Epsilon],
+    method: Method,
     command: &str,
     progress: &dyn Progress,
 ) -> anyhow::Result<OneRun> {
@@ -142,7 +152,14 @@ pub(super) fn certify_one(
             shape_words(&found)
         );
     }
-    let (layers, certificate) = prove(network, Output::All, progress)?;
+    let method = resolve_for_pairs(method, &network.map)?;
+    let layers = prove_layers(network, progress);
+    let chains = if method.needs_chain() {
+        prove_pairs(&network.map, method, progress).with_context(|| format!("`{path}`"))?
+    } else {
+        Vec::new()
+    };
+    let (layers, certificate) = layers.compose(network, chains, Output::All)?;
     let evaluation = Instant::now();
     let judged = match &certificate {
         Some(certificate) => Some(judge_all(certificate, dataset, progress).with_context(|| format!("`{path}`"))?),
@@ -208,6 +225,7 @@ pub(super) fn certify_one(
         },
         lipschitz: lipschitz_of(Output::All, certificate.as_ref()),
         rule: "margin (pairwise over all classes)".to_owned(),
+        method: method.name().to_owned(),
         samples: total,
         correct: correct.len(),
         accuracy: correct.len() as f64 / total as f64,
@@ -226,6 +244,49 @@ pub(super) fn certify_one(
         samples,
         certificate: bytes,
     })
+}
+
+/// Up to this many pairs of classes `auto` looks for the multipliers of each.
+const PAIRS_AUTO: usize = 66;
+
+/// Up to this many hidden neurons `auto` looks for the multipliers of all pairs.
+const NEURONS_AUTO: usize = 1500;
+
+/// The method that `auto` means where every pair of logits needs a bound of its own.
+fn resolve_for_pairs(method: Method, map: &NetworkMap) -> anyhow::Result<Method> {
+    let resolved = resolve(method, map)?;
+    if method != Method::Auto || !resolved.needs_chain() {
+        return Ok(resolved);
+    }
+    let chain = Chain::of(map, Output::All)?;
+    let neurons: usize = chain.widths()[1..].iter().sum();
+    let pairs = map.classes() * (map.classes() - 1) / 2;
+    let affordable = pairs <= PAIRS_AUTO && neurons <= NEURONS_AUTO;
+    Ok(if affordable { resolved } else { Method::Product })
+}
+
+/// Bounds of all differences of two logits, pairs in parallel. A pair for which nothing could be proved has the product of norms.
+fn prove_pairs<'a>(map: &'a NetworkMap, method: Method, progress: &dyn Progress) -> anyhow::Result<Vec<ChainCertificate<'a>>> {
+    let classes = map.classes();
+    let pairs: Vec<Output> = (0..classes).flat_map(|a| (0..a).map(move |b| Output::Pair(b, a))).collect();
+    let watch = Onlooker { progress, factor: None };
+    let search = Search {
+        method,
+        solver: Solver::Structured,
+        parallel: false,
+        start: None,
+        keep_dual: false,
+    };
+    progress.begin("looking for multipliers of pairs", pairs.len());
+    let found: Vec<Option<ChainCertificate<'a>>> = pairs
+        .into_par_iter()
+        .map(|pair| {
+            let found = multipliers::find(map, pair, &search, &watch)?;
+            progress.advance(1);
+            anyhow::Ok(found.certificate)
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// What is known of all samples.

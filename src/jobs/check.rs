@@ -7,14 +7,15 @@ use anyhow::{Context, bail};
 use lipcert_models::network::LoadOptions;
 use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::CertificateFile;
-use lipcert_proofs::certificate::Prepared;
+use lipcert_proofs::certificate::{ChainCertificate, Prepared};
 use lipcert_proofs::format::{FormatError, SIZE_MOST};
 use lipcert_proofs::statement::Shape;
+use rayon::prelude::*;
 
 use super::Progress;
 use super::load::load_as;
 use super::prove::check_layers;
-use super::verify::{hash, lipschitz_of};
+use super::verify::{hash, lipschitz_of, output_word};
 use crate::results::{CheckSchema, Checked, FileHash, Semantics, Tool, Verdict};
 
 /// What to check.
@@ -75,10 +76,29 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
         .claims(&loaded.model_bytes(), &loaded.network.map, &loaded.network.names)
         .with_context(|| format!("certificate `{path}`"))?;
     let claim = |index: usize, _: &Prepared<'_>| Ok(claims[index].clone());
-    let checked = check_layers(&loaded.network, file.output, progress, claim, |_| Ok(None));
-    let (layers, certificate) = checked.with_context(|| format!("certificate `{path}`"))?;
+    let chain_claims = file
+        .chain_claims(&loaded.network.map)
+        .with_context(|| format!("certificate `{path}`"))?;
+    let layers = check_layers(&loaded.network, progress, claim, |_| Ok(None));
+    progress.begin("checking multipliers", chain_claims.len());
+    let chains: Result<Vec<_>, String> = chain_claims
+        .into_par_iter()
+        .map(|claim| {
+            let output = output_word(claim.output);
+            let checked = ChainCertificate::check(&loaded.network.map, claim);
+            progress.advance(1);
+            checked.map_err(|cause| format!("multipliers for {output}: {cause}"))
+        })
+        .collect();
+    let (chains, mut reason) = match chains {
+        Ok(chains) => (chains, None),
+        Err(cause) => (Vec::new(), Some(cause)),
+    };
+    let composed = layers.compose(&loaded.network, chains, file.output);
+    let (layers, certificate) = composed.with_context(|| format!("certificate `{path}`"))?;
     let refusal = certificate.as_ref().and_then(|certificate| file.confirm(certificate).err());
-    let accepted = certificate.filter(|_| refusal.is_none());
+    reason = reason.or(refusal.map(|refusal| refusal.to_string()));
+    let accepted = certificate.filter(|_| reason.is_none());
     let verdict = if accepted.is_some() {
         Verdict::Certified
     } else {
@@ -92,7 +112,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
         semantics: Semantics::Real,
         command: options.command.clone(),
         lipschitz: lipschitz_of(file.output, accepted.as_ref()),
-        reason: refusal.map(|refusal| refusal.to_string()),
+        reason,
         layers,
         certificate: FileHash {
             path: Some(path),

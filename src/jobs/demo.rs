@@ -9,6 +9,7 @@ use lipcert_models::network::{LoadOptions, image};
 use super::Progress;
 use super::certify::{OneRun, certify_one};
 use super::load::load_as;
+use super::verify::Method;
 use crate::results::{Certified, CertifySchema, Epsilon};
 
 /// A small SLL network for the 8 × 8 digits, 34,442 parameters.
@@ -55,7 +56,7 @@ pub fn run(command: &str, progress: &dyn Progress) -> anyhow::Result<Outcome> {
         mut certified,
         certificate,
         ..
-    } = certify_one(&loaded, &dataset, &epsilons, command, progress)?;
+    } = certify_one(&loaded, &dataset, &epsilons, Method::Auto, command, progress)?;
     certified.schema = CertifySchema::Demo1;
     let certificate = certificate.context("the built-in network is not proved")?;
     Ok(Outcome {

@@ -5,11 +5,14 @@ use std::time::Instant;
 use lipcert_models::forward::float32_factor;
 use lipcert_models::network::Network;
 use lipcert_proofs::CheckError;
-use lipcert_proofs::certificate::{GramClaim, GramWitness, ImageSize, LayerCertificate, LayerClaim, Prepared, Witness};
-use lipcert_proofs::rounding::directed::sqrt_up;
+use lipcert_proofs::certificate::{
+    ChainCertificate, GramClaim, GramWitness, ImageSize, LayerCertificate, LayerClaim, Prepared, Witness,
+};
+use lipcert_proofs::rounding::directed::{div_up, sqrt_up};
+use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
-use lipcert_proofs::rules::{circulant_grid, formula, structural, tolerance};
-use lipcert_proofs::statement::{Layer, Output, Scale};
+use lipcert_proofs::rules::{circulant_grid, formula, operator_norm, structural, tolerance};
+use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output, Scale};
 use lipcert_solver::eigenvalue::{approx_dense, approx_on_grid};
 use rayon::prelude::*;
 
@@ -19,33 +22,52 @@ use crate::results::LayerResult;
 /// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
 const MARGINS: [f64; 5] = [1e-9, 5e-8, 1e-6, 1e-4, 1e-2];
 
-/// What became of the layers, and the composed certificate if every one is proved.
-pub(crate) type Proved<'a> = (Vec<LayerResult>, Option<NetworkCertificate<'a>>);
-
-/// Proves all layers, in parallel, and composes them if every one is proved; beside the bounds, how far the factor that float32 code
-/// computes misses the condition.
-///
-/// # Errors
-///
-/// If the network has no such output.
-pub(crate) fn prove<'a>(network: &'a Network, output: Output, progress: &dyn Progress) -> Result<Proved<'a>, CheckError> {
-    check_layers(network, output, progress, |_, prepared| find_claim(prepared), deployed_excess)
+/// What became of the layers.
+#[derive(Debug)]
+pub(crate) struct Layers<'a> {
+    /// A row each.
+    pub(crate) results: Vec<LayerResult>,
+    /// Their certificates, if every one is proved.
+    certificates: Option<Vec<LayerCertificate<'a>>>,
 }
 
-/// Checks a claim for every layer, in parallel, and composes the certificates if every one holds.
+impl<'a> Layers<'a> {
+    /// About the product of the bounds before the run of layers that a chain covers; for showing progress in the unit of the answer.
+    pub(crate) fn approx_before(&self, map: &NetworkMap, output: Output) -> Option<f64> {
+        let first = Chain::of(map, output).ok()?.first();
+        self.results[..first].iter().map(|layer| layer.bound).product()
+    }
+
+    /// The rows, and the certificate of the network if every layer is proved. `chains` are those of runs of its layers.
+    ///
+    /// # Errors
+    ///
+    /// If the network has no such output.
+    pub(crate) fn compose(
+        self,
+        network: &'a Network,
+        chains: Vec<ChainCertificate<'a>>,
+        output: Output,
+    ) -> Result<(Vec<LayerResult>, Option<NetworkCertificate<'a>>), CheckError> {
+        let compose = |layers| NetworkCertificate::compose(&network.map, layers, chains, output);
+        Ok((self.results, self.certificates.map(compose).transpose()?))
+    }
+}
+
+/// Proves all layers, in parallel; beside the bounds, how far the factor that float32 code computes misses the condition.
+pub(crate) fn prove_layers<'a>(network: &'a Network, progress: &dyn Progress) -> Layers<'a> {
+    check_layers(network, progress, |_, prepared| find_claim(prepared), deployed_excess)
+}
+
+/// Checks a claim for every layer, in parallel.
 ///
 /// `claim` gives the claim of the layer with that index; `excess` what is to be said of its float32 factor.
-///
-/// # Errors
-///
-/// If the network has no such output.
 pub(crate) fn check_layers<'a>(
     network: &'a Network,
-    output: Output,
     progress: &dyn Progress,
     claim: impl Fn(usize, &Prepared<'a>) -> Result<LayerClaim, CheckError> + Sync,
     excess: impl Fn(&Prepared<'_>) -> Result<Option<f64>, CheckError> + Sync,
-) -> Result<Proved<'a>, CheckError> {
+) -> Layers<'a> {
     let map = &network.map;
     let work: Vec<_> = map
         .layers()
@@ -86,11 +108,10 @@ pub(crate) fn check_layers<'a>(
         })
         .collect();
     let (results, certificates): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
-    let proved: Option<Vec<_>> = certificates.into_iter().collect();
-    let composed = proved
-        .map(|layers| NetworkCertificate::compose(map, layers, output))
-        .transpose()?;
-    Ok((results, composed))
+    Layers {
+        results,
+        certificates: certificates.into_iter().collect(),
+    }
 }
 
 /// What a certificate says, for the table of layers.
@@ -103,7 +124,7 @@ fn describe(certificate: &LayerCertificate<'_>, result: &mut LayerResult) {
     });
     if let Some(inside) = witness.inside() {
         result.gram_lambda = Some(inside.lambda);
-        if !matches!(certificate.layer(), Layer::NormalizedHead { .. }) {
+        if !matches!(certificate.layer(), Layer::NormalizedHead { .. } | Layer::Dense { .. }) {
             result.slack = Some(lipcert_proofs::rounding::directed::sub_down(1.0, inside.lambda));
         }
     }
@@ -156,7 +177,19 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
                 witness: Witness::NormalizedRows { inside },
             })
         }
-        Layer::Normalize { .. } | Layer::PadChannels { .. } | Layer::AveragePool { .. } | Layer::Flatten => Ok(LayerClaim {
+        Layer::Dense { .. } => {
+            let inside = find_gram(prepared)?;
+            Ok(LayerClaim {
+                lipschitz: operator_norm::bound_up(inside.lambda),
+                witness: Witness::OperatorNorm { inside },
+            })
+        }
+        Layer::Normalize { .. }
+        | Layer::PadChannels { .. }
+        | Layer::AveragePool { .. }
+        | Layer::Flatten
+        | Layer::Activation(_)
+        | Layer::Elementwise { .. } => Ok(LayerClaim {
             lipschitz: structural::bound_up(layer)?,
             witness: Witness::Structural {},
         }),
@@ -215,6 +248,7 @@ fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
         }
         // The rows have norm 1, so no row sum of their Gram matrix is above their number.
         Layer::NormalizedHead { weight, .. } => weight.rows() as f64 + 1e-9,
+        Layer::Dense { .. } => plain_dominance(prepared),
         _ => 1.0 + 1e-9,
     };
     let claim = GramClaim {
@@ -222,4 +256,16 @@ fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
         witness: GramWitness::DiagonalDominance { weights: None },
     };
     prepared.check_gram(&claim).map(|()| claim)
+}
+
+/// The largest row sum of the Gram matrix of a dense layer, in the unit of its `λ`.
+fn plain_dominance(prepared: &Prepared<'_>) -> f64 {
+    let Some((gram, scale)) = prepared.approx_condition() else {
+        return f64::NAN;
+    };
+    let active: Vec<bool> = scale.iter().map(|value| *value > 0.0).collect();
+    let sums = gram.row_sums(&vec![Interval::ONE; gram.inner()], &active);
+    let on = sums.iter().zip(&scale).filter(|(_, scale)| **scale > 0.0);
+    let largest = on.map(|(sum, scale)| div_up(sum.hi(), *scale)).fold(0.0, f64::max);
+    largest * (1.0 + 1e-12) + f64::MIN_POSITIVE
 }

@@ -46,6 +46,9 @@ pub struct Certified {
     pub lipschitz: Lipschitz,
     /// The rule from logits to a radius.
     pub rule: String,
+    /// How the Lipschitz bounds of the rule are proved: never `auto`.
+    #[serde(default = "layers")]
+    pub method: String,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples whose largest logit is proved to be that of the true class.
@@ -73,6 +76,11 @@ pub struct Certified {
     pub seconds: f64,
     /// Samples per wall-clock second of the evaluation.
     pub samples_per_second: f64,
+}
+
+/// The method of files that do not name it.
+fn layers() -> String {
+    "layers".to_owned()
 }
 
 /// How many samples are certified at one ε.

@@ -159,6 +159,25 @@ pub struct Lipschitz {
     /// Upper bound for the input of the last affine layer, rounded up: what certification uses. Absent if none is proved.
     #[serde(default)]
     pub features: Option<f64>,
+    /// A slope that the network really has somewhere, as floats see it: empirical, no bound. Absent where none was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<f64>,
+    /// A proved lower bound of the optimum of the relaxation that was solved, rounded down: `upper / dual_bound − 1` is how far `upper` can be from
+    /// the best of its kind. It is no lower bound of the Lipschitz constant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual_bound: Option<f64>,
+}
+
+/// What a solver says of itself: a remark, never a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SolverRemark {
+    /// Which solver.
+    pub name: String,
+    /// How it ended.
+    pub status: String,
+    /// Newton steps or the like.
+    pub iterations: usize,
 }
 
 /// What was proved about one layer.

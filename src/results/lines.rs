@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use lipcert_proofs::rules::common_condition::relative_gap_up;
+
 use super::common::{LayerResult, Lipschitz, Verdict};
 use crate::text::{Align, Direction, Table, printable, significant};
 
@@ -56,6 +58,22 @@ pub(super) fn lipschitz_words(lipschitz: &Lipschitz) -> String {
         Some(_) if lipschitz.output != "features" => format!("{upper}, {} (features)", bound(lipschitz.features)),
         _ => upper,
     }
+}
+
+/// How far the bound can be from the best of its kind, and from the truth.
+pub(super) fn gap_words(lipschitz: &Lipschitz) -> String {
+    let mut words = String::new();
+    if let (Some(upper), Some(dual)) = (lipschitz.upper, lipschitz.dual_bound) {
+        let gap = significant(relative_gap_up(upper, dual), 2, Direction::Up);
+        words += &format!(
+            " · optimum of the relaxation at least {} (gap {gap})",
+            significant(dual, BOUND_DIGITS, Direction::Down)
+        );
+    }
+    if let Some(lower) = lipschitz.lower {
+        words += &format!(" · slope found ≈ {}", significant(lower, 6, Direction::Down));
+    }
+    words
 }
 
 /// The layers as a table, worst first: unproved ones, then by falling bound.

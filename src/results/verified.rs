@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
-use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
+use super::common::{FileHash, LayerResult, Lipschitz, Model, Semantics, SolverRemark, Tool, Verdict};
+use super::lines::{gap_words, head_line, layer_table, lipschitz_words, write_remarks};
 
 /// The schema of [`Verified`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Verified {
     pub model: Model,
     /// The method that was used: never `auto`.
     pub method: String,
+    /// What the solver says of itself, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solver: Option<SolverRemark>,
     /// The bounds.
     pub lipschitz: Lipschitz,
     /// Every layer, in the order of the network.
@@ -54,13 +57,22 @@ impl fmt::Display for Verified {
         let model = &self.model;
         writeln!(
             f,
-            "{}\n{} parameters · semantics {} · method {} · {:.2} s\n",
+            "{}\n{} parameters · semantics {} · method {} · {:.2} s",
             model.words(),
             model.parameters,
             self.semantics,
             self.method,
             self.seconds
         )?;
+        if let Some(solver) = &self.solver {
+            write!(
+                f,
+                "solver {}, {}, {} iterations",
+                solver.name, solver.status, solver.iterations
+            )?;
+            writeln!(f, "{}", gap_words(&self.lipschitz))?;
+        }
+        writeln!(f)?;
         write!(f, "{}", layer_table(&self.layers))?;
         write_remarks(f, &self.layers, &self.assumptions)
     }

@@ -7,7 +7,7 @@ use super::interval::Interval;
 use super::semidefinite::prove_semidefinite;
 use crate::error::CheckError;
 
-/// `λ diag(T) − A Aᵀ` on the rows that are on, scaled so that `λT` lies in `[1, 4)` (`T`, where `λT` is out of range).
+/// `λ diag(T) − A Aᵀ` on the rows that are on, scaled so that `λT` lies in `[1, 4)`, or `T` where some `λT` is out of range.
 struct Scaled {
     rows: Vec<usize>,
     /// A power of two a row, about `(λT)^{-1/2}`.
@@ -17,12 +17,12 @@ struct Scaled {
 impl Scaled {
     fn new(scale_down: &[f64], active: &[bool], lambda: f64) -> Self {
         let rows: Vec<usize> = (0..active.len()).filter(|i| active[*i]).collect();
-        let near = |i: &usize| {
-            let bound = lambda * scale_down[*i];
-            let usable = (SCALE_LEAST..=SCALE_MOST).contains(&bound);
-            power_near_inverse_root(if usable { bound } else { scale_down[*i] })
-        };
-        let scales = rows.iter().map(near).collect();
+        let usable = |i: &usize| (SCALE_LEAST..=SCALE_MOST).contains(&(lambda * scale_down[*i]));
+        let factor = if rows.iter().all(usable) { lambda } else { 1.0 };
+        let scales = rows
+            .iter()
+            .map(|i| power_near_inverse_root(factor * scale_down[*i]))
+            .collect();
         Self { rows, scales }
     }
 

@@ -21,7 +21,7 @@
 
 use crate::certificate::{ChainCertificate, LayerCertificate};
 use crate::error::CheckError;
-use crate::rounding::directed::{min, mul_up};
+use crate::rounding::directed::{min, mul_down, mul_up};
 use crate::rounding::head::HeadRows;
 use crate::rules::last_layer;
 use crate::statement::{NetworkMap, Output};
@@ -110,6 +110,14 @@ impl<'a> NetworkCertificate<'a> {
             (other, output) => other == output,
         };
         Ok(self.with_chains(product, same))
+    }
+
+    /// A proved lower bound of what any multipliers could prove for [`Self::output`] by the rules that were used here; nothing without such evidence.
+    #[must_use]
+    pub fn dual_down(&self) -> Option<f64> {
+        let chain = self.chains.iter().find(|chain| chain.output() == self.output)?;
+        let bound = mul_down(self.product_up(chain.first()), chain.dual_down());
+        (bound > 0.0).then_some(bound)
     }
 
     /// The product of the bounds of the first `count` layers, rounded up.

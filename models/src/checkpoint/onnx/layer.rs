@@ -186,11 +186,10 @@ impl<'a> Walk<'_, 'a, '_> {
         }
         self.desk.take(count)?;
         let values = self.desk.read(operand, constant)?;
-        let neutral = match operation {
-            Operation::Add | Operation::Subtract => 0.0,
-            Operation::Multiply | Operation::Divide => 1.0,
-        };
-        let nothing = values.iter().all(|value| *value == neutral);
+        let nothing = values.iter().all(|value| match operation {
+            Operation::Add | Operation::Subtract => *value == 0.0,
+            Operation::Multiply | Operation::Divide => value.to_bits() == 1f64.to_bits(),
+        });
         let whole = constant.shape().iter().product::<usize>() == count;
         let spread = if whole {
             // the order does not change, so the numbers can stay in the file
@@ -217,7 +216,6 @@ impl<'a> Walk<'_, 'a, '_> {
 }
 
 /// The weight and bias of a dense layer whose outputs are multiplied, if every product is exact.
-#[expect(clippy::type_complexity, reason = "weight and bias, used once")]
 fn scaled(
     desk: &mut Desk<'_>,
     weight: &Constant,

@@ -1,0 +1,106 @@
+//! The Hessian of the barrier, `2 [(AᵀZA)∘(BᵀZB) + (AᵀZB)∘(BᵀZA)]` over the neurons, in `O(n N²)`.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par};
+
+use super::problem::Problem;
+use super::schur::Inverse;
+
+/// Memory for [`fill`]: the rows `a_lᵀ Z` and `b_lᵀ Z` of all later neurons, restricted to one block.
+struct Rows {
+    left: Mat<f64>,
+    right: Mat<f64>,
+}
+
+impl Rows {
+    fn zeros(rows: usize, cols: usize) -> Self {
+        Self {
+            left: Mat::zeros(rows, cols),
+            right: Mat::zeros(rows, cols),
+        }
+    }
+}
+
+/// Writes the lower triangle of the Hessian of `−log det P`, and of the guards, to `target`, `(N + 1, N + 1)`.
+pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, target: &mut Mat<f64>, par: Par) {
+    let hidden = problem.hidden();
+    let neurons = problem.variables() - 1;
+    let widest = problem.widths.iter().copied().max().unwrap_or(0);
+    let (mut here, mut before) = (Rows::zeros(neurons, widest), Rows::zeros(neurons, widest));
+    let mut through = Rows::zeros(neurons, widest);
+    for i in (1..=hidden).rev() {
+        let (width, width_before) = (problem.widths[i], problem.widths[i - 1]);
+        let (lo, hi) = problem.slopes[i - 1];
+        let weight = problem.weight(i);
+        let top = problem.offsets[i] - 1;
+        let count = neurons - top;
+        // The rows of this layer itself: e − α w and e − β w times Z, in block i.
+        let crossed = inverse.below[i - 1].as_ref();
+        for (rows, slope) in [(&mut here.left, lo), (&mut here.right, hi)] {
+            let mut own = rows.as_mut().submatrix_mut(top, 0, width, width);
+            own.copy_from(&inverse.diagonal[i]);
+            if slope != 0.0 {
+                matmul(own, Accum::Add, weight, crossed.transpose(), -slope, par);
+            }
+        }
+        // The same rows in block i − 1.
+        for (from, to) in [(&here.left, &mut before.left), (&here.right, &mut before.right)] {
+            let to = to.as_mut().submatrix_mut(top, 0, count, width_before);
+            let from = from.as_ref().submatrix(top, 0, count, width);
+            matmul(to, Accum::Replace, from, &inverse.transfers[i - 1], -1.0, par);
+        }
+        let gain = &inverse.gains[i - 1];
+        for (rows, slope) in [(&mut before.left, lo), (&mut before.right, hi)] {
+            if slope != 0.0 {
+                for j in 0..width_before {
+                    for k in 0..width {
+                        rows[(top + k, j)] -= slope * gain[(k, j)];
+                    }
+                }
+            }
+        }
+        for (from, to) in [(&before.left, &mut through.left), (&before.right, &mut through.right)] {
+            let to = to.as_mut().submatrix_mut(top, 0, count, width);
+            let from = from.as_ref().submatrix(top, 0, count, width_before);
+            matmul(to, Accum::Replace, from, weight.transpose(), 1.0, par);
+        }
+        combine(&here, &through, (lo, hi), (top, width), target);
+        if problem.guarded(i) {
+            for (k, value) in problem.multipliers(x, i).iter().enumerate() {
+                target[(top + 1 + k, top + 1 + k)] += value.powi(-2);
+            }
+        }
+        std::mem::swap(&mut here, &mut before);
+    }
+    let input = &inverse.diagonal[0];
+    target[(0, 0)] = input.squared_norm_l2();
+    for row in 0..neurons {
+        let dot: f64 = (0..problem.widths[0])
+            .map(|c| here.left[(row, c)] * here.right[(row, c)])
+            .sum();
+        target[(row + 1, 0)] = 2.0 * dot;
+    }
+}
+
+/// Writes the columns of one layer: the rows in `here` belong to its neurons, `through` is their share in the block before, times `Wᵀ`.
+fn combine(here: &Rows, through: &Rows, (lo, hi): (f64, f64), (top, width): (usize, usize), target: &mut Mat<f64>) {
+    for k in 0..width {
+        let first = top + k;
+        let (left, right) = (&here.left.col_as_slice(k)[first..], &here.right.col_as_slice(k)[first..]);
+        let (left_through, right_through) = (
+            &through.left.col_as_slice(k)[first..],
+            &through.right.col_as_slice(k)[first..],
+        );
+        let column = &mut target.col_as_slice_mut(first + 1)[first + 1..];
+        for (((value, (a, b)), a_through), b_through) in column
+            .iter_mut()
+            .zip(left.iter().zip(right))
+            .zip(left_through)
+            .zip(right_through)
+        {
+            let same = (a - lo * a_through) * (b - hi * b_through);
+            let mixed = (a - hi * a_through) * (b - lo * b_through);
+            *value = 2.0 * (same + mixed);
+        }
+    }
+}
