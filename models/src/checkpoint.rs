@@ -8,7 +8,7 @@
 //! | torch zip | [`torch_zip`](self) | names that are not on a list of ten, other byte orders |
 //! | torch legacy | the same values, another container | the same |
 //! | safetensors | names that stand twice, gaps, bytes behind the end | element types below one byte |
-//! | npz | arrays of numbers | Python objects, other byte orders |
+//! | npz, npy | arrays of numbers; a single one is called `array` | Python objects, other byte orders |
 //! | ONNX | [`onnx`](self) | graphs with branches, operators that no layer here has |
 //! | MATLAB v5 | [`matlab`](self) | other byte orders, anything but numbers and cells of them |
 //! | nested lists | [`lists`](self) | anything but finite decimals in full matrices |
@@ -168,6 +168,7 @@ impl Checkpoint {
             }
             Family::Pickle => (Format::TorchLegacy, torch_legacy::read(&mut file, length)?),
             Family::Safetensors => (Format::Safetensors, safetensors::read(&mut file, length)?),
+            Family::Npy => (Format::Npy, npz::read_single(&mut file, length)?),
             Family::Onnx => (Format::Onnx, onnx::read(path, file.try_clone()?, length)?),
             Family::Matlab => (Format::Matlab, matlab::read(&mut file, length)?),
             Family::Lists => (Format::Lists, lists::read(&mut file, length)?),

@@ -230,7 +230,6 @@ fn other_files_are_refused_by_kind() {
         (b"\x7fELF\x02\x01", FileKind::Elf),
         (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
         (b"MATLAB 7.3 MAT-file, HDF5 schema 1.00", FileKind::Hdf5),
-        (b"\x93NUMPY\x01\x00", FileKind::Npy),
         (b"{\"weights\": [1, 2, 3]}", FileKind::Json),
         (b"weights = 1 2 3\n", FileKind::Text),
         (b"\x80\x02K\x01.", FileKind::Pickle),

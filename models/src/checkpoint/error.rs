@@ -29,8 +29,6 @@ pub enum FileKind {
     Elf,
     /// HDF5, as Keras and MATLAB v7.3 write it.
     Hdf5,
-    /// One `.npy` array outside an archive.
-    Npy,
     /// JSON text.
     Json,
     /// Other text.
@@ -50,7 +48,6 @@ impl fmt::Display for FileKind {
             Self::Tar => "a tar archive",
             Self::Elf => "an executable",
             Self::Hdf5 => "an HDF5 file (Keras, or MATLAB v7.3)",
-            Self::Npy => "a single .npy array",
             Self::Json => "JSON text",
             Self::Text => "text",
             Self::Pickle => "a Python pickle that torch.save did not write",
@@ -74,7 +71,7 @@ pub enum FileError {
     Empty,
     /// None of the formats.
     #[error(
-        "not a checkpoint: it looks like {looks_like} (torch zip, torch legacy, safetensors, npz, ONNX, MATLAB v5 and nested lists are read)"
+        "not a checkpoint: it looks like {looks_like} (torch zip, torch legacy, safetensors, npz, npy, ONNX, MATLAB v5 and nested lists are read)"
     )]
     UnknownFormat {
         /// What its first bytes say.

@@ -20,6 +20,8 @@ pub enum Format {
     Safetensors,
     /// An archive of numpy arrays.
     Npz,
+    /// One numpy array.
+    Npy,
     /// A graph of the Open Neural Network Exchange.
     Onnx,
     /// MATLAB version 5.
@@ -35,6 +37,7 @@ impl fmt::Display for Format {
             Self::TorchLegacy => "torch-legacy",
             Self::Safetensors => "safetensors",
             Self::Npz => "npz",
+            Self::Npy => "npy",
             Self::Onnx => "onnx",
             Self::Matlab => "matlab",
             Self::Lists => "lists",
@@ -51,6 +54,8 @@ pub(super) enum Family {
     Pickle,
     /// Safetensors.
     Safetensors,
+    /// One numpy array.
+    Npy,
     /// A message of protocol buffers that begins as a model does.
     Onnx,
     /// MATLAB version 5.
@@ -81,6 +86,9 @@ pub(super) fn sniff(head: &[u8]) -> Family {
     if let [0x08, 1..=0x7f, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] = head {
         return Family::Onnx;
     }
+    if starts(b"\x93NUMPY") {
+        return Family::Npy;
+    }
     if starts(b"MATLAB 5.0") || matches!(head.get(124..128), Some([_, _, b'I', b'M'] | [_, _, b'M', b'I'])) && starts(b"MATLAB") {
         return Family::Matlab;
     }
@@ -101,8 +109,6 @@ pub(super) fn sniff(head: &[u8]) -> Family {
         FileKind::Elf
     } else if starts(b"\x89HDF\r\n") || starts(b"MATLAB 7.3") {
         FileKind::Hdf5
-    } else if starts(b"\x93NUMPY") {
-        FileKind::Npy
     } else if head.get(257..262) == Some(b"ustar") {
         FileKind::Tar
     } else if text && matches!(head.trim_ascii_start().first(), Some(b'{' | b'[')) {
