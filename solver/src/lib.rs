@@ -3,7 +3,10 @@
 //! Every number from here is a hint. A caller hands it to a check, which re-derives the inequality from the claim's own data.
 
 pub mod chain;
+pub mod common;
 pub mod eigenvalue;
 pub mod error;
+
+mod random;
 
 pub use error::SolveError;
