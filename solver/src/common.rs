@@ -149,7 +149,7 @@ pub fn minimize_weighted(
     if gap(&best, &ascent) > options.tolerance && !watch.stop() {
         let central = barrier::minimize(&problem, &best, ascent.value(), options, watch);
         iterations += central.iterations;
-        if let Some((dual, _)) = central.dual {
+        if let Some(dual) = central.dual {
             ascent.improve_with(dual);
         }
         if central.best.objective < best.objective {
@@ -162,6 +162,7 @@ pub fn minimize_weighted(
             best = other;
         }
     }
+    ascent.trim(0.1 * options.tolerance);
     let status = if gap(&best, &ascent) <= options.tolerance {
         Status::Converged
     } else if watch.stop() {
@@ -169,7 +170,6 @@ pub fn minimize_weighted(
     } else {
         Status::Stalled
     };
-    ascent.trim(0.1 * options.tolerance);
     let candidates: Vec<Vec<f64>> = best.candidates().iter().map(|scale| problem.unscale(scale)).collect();
     let approx_objective = candidates[0].iter().zip(weights).map(|(t, c)| t * c).sum();
     Ok(CommonSolution {

@@ -1,12 +1,13 @@
 //! The log-det barrier method: slow and sure, for what the ascent leaves open.
 //!
 //! Minimises `τ c·t − log det(diag(t) − G)` for growing `τ`. With `Z = (diag(t) − G)⁻¹` the gradient is `τ c − diag Z` and the Hessian `Z ∘ Z`; on the
-//! central path `diag Z = τ c`, so `Z / τ` is feasible for the dual and the gap is `n / τ`. Off the path `Z` with its rows scaled is.
+//! central path `diag Z = τ c`, so `Z / τ` is feasible for the dual and the gap is `n / τ`. Near the path `(Z − Z diag(y) Z) / τ` is, with the Newton step
+//! `y`: its diagonal is `c`, and it is positive semidefinite while the Newton decrement is below one.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{inverse, solve};
-use faer::linalg::{matmul::matmul, triangular_solve};
-use faer::{Accum, Mat, Par, Side};
+use faer::linalg::triangular_solve;
+use faer::{Mat, Par, Side};
 
 use super::Options;
 use super::feasible::{Feasible, factorize, fill};
@@ -17,8 +18,8 @@ use crate::random::Random;
 /// Where the barrier method ended.
 pub(super) struct Central {
     pub(super) best: Feasible,
-    /// Vectors of about the dual (transposed, of any row lengths), and what the whole `Z` shows.
-    pub(super) dual: Option<(Mat<f64>, f64)>,
+    /// Vectors of about the dual, transposed; absent if the gap stayed open.
+    pub(super) dual: Option<Mat<f64>>,
     pub(super) iterations: usize,
 }
 
@@ -66,6 +67,7 @@ pub(super) fn minimize(problem: &Scaled, start: &Feasible, dual: f64, options: &
         };
     };
     let mut tau = n as f64 / (2.0 * part * start.objective);
+    let mut dual = None;
     while iterations < options.newton_most && !watch.stop() {
         iterations += 1;
         let z = point.inverse(par);
@@ -73,10 +75,13 @@ pub(super) fn minimize(problem: &Scaled, start: &Feasible, dual: f64, options: &
             break;
         };
         if decrement < 1.0 {
-            bound = f64::max(bound, dual_value(problem, &z));
+            // ⟨G, Z − Z diag(y) Z⟩ / τ, by way of G = diag(t) − Z⁻¹.
+            let inner: f64 = newton.iter().enumerate().map(|(i, y)| y * z[(i, i)]).sum();
+            bound = f64::max(bound, problem.objective(&point.scale) - (n as f64 - inner) / tau);
         }
         watch.interval(bound * problem.unit(), best.objective * problem.unit());
         if (best.objective - bound) / best.objective <= options.tolerance {
+            dual = leading_vectors(&point, &newton, par);
             break;
         }
         let Some(next) = center(problem, &point, &newton, tau, decrement, par) else {
@@ -101,7 +106,6 @@ pub(super) fn minimize(problem: &Scaled, start: &Feasible, dual: f64, options: &
             };
         }
     }
-    let dual = leading_vectors(&point, par).map(|vectors| (vectors, bound));
     Central { best, dual, iterations }
 }
 
@@ -164,20 +168,8 @@ fn moved(scale: &[f64], direction: &[f64], length: f64) -> Vec<f64> {
     scale.iter().zip(direction).map(|(t, y)| t + length * y).collect()
 }
 
-/// The dual bound of `Z` with its rows and columns scaled to the diagonal `c`.
-fn dual_value(problem: &Scaled, z: &Mat<f64>) -> f64 {
-    let (n, gram, weights) = (problem.len(), problem.gram(), problem.weights());
-    let roots: Vec<f64> = (0..n).map(|i| (weights[i] / z[(i, i)]).sqrt()).collect();
-    let mut value = 0.0;
-    for j in 0..n {
-        let below: f64 = (j + 1..n).map(|i| gram[(i, j)] * z[(i, j)] * roots[i]).sum();
-        value += gram[(j, j)] * weights[j] + 2.0 * below * roots[j];
-    }
-    value
-}
-
-/// Transposed vectors of about the largest eigenvalues of `Z`, as long as their roots: two steps of subspace iteration with the factor.
-fn leading_vectors(point: &Point, par: Par) -> Option<Mat<f64>> {
+/// Transposed vectors of about the largest eigenvalues of `Z − Z diag(y) Z`, as long as their roots: two steps of subspace iteration with the factor.
+fn leading_vectors(point: &Point, newton: &[f64], par: Par) -> Option<Mat<f64>> {
     let n = point.scale.len();
     let rank = ((2.0 * n as f64).sqrt().ceil() as usize + 8).min(n);
     let mut random = Random::new(2);
@@ -197,8 +189,8 @@ fn leading_vectors(point: &Point, par: Par) -> Option<Mat<f64>> {
     }
     let mut applied = basis.clone();
     apply(&mut applied);
-    let mut small = Mat::zeros(rank, rank);
-    matmul(small.as_mut(), Accum::Replace, basis.transpose(), applied.as_ref(), 1.0, par);
+    let moved = Mat::from_fn(n, rank, |i, k| newton[i] * applied[(i, k)]);
+    let small = basis.transpose() * &applied - applied.transpose() * &moved;
     let eigen = small.self_adjoint_eigen(Side::Lower).ok()?;
     let turned = &basis * eigen.U();
     let finite = (0..rank).all(|k| eigen.S()[k].is_finite());
