@@ -10,6 +10,10 @@ const DENSE_MOST: usize = 256;
 /// Lanczos steps: the largest eigenvalue of a trained layer is found to about six digits.
 const STEPS: usize = 60;
 
+/// Vectors and steps of subspace iteration for one eigenvector.
+const LEADING_WIDTH: usize = 16;
+const LEADING_STEPS: usize = 200;
+
 /// Up to this many inner channels the symbol of a convolution is decomposed at every frequency.
 pub const SYMBOL_MOST: usize = 64;
 
@@ -133,6 +137,33 @@ pub fn approx_on_grid(gram: &Gram, scale: &[f64], grid: usize) -> Option<f64> {
         }
     }
     largest.is_finite().then_some(largest)
+}
+
+/// The largest eigenvalue of a symmetric matrix (both triangles filled) and its vector `(n, 1)`, as far as subspace iteration finds it, from below.
+///
+/// Nothing if a routine fails or the numbers overflow.
+pub(crate) fn leading(matrix: MatRef<'_, f64>, par: Par) -> Option<(f64, Mat<f64>)> {
+    let n = matrix.nrows();
+    let width = LEADING_WIDTH.min(n);
+    let mut basis = Mat::from_fn(n, width, |i, k| {
+        1.0 + ((i * width + k) as f64 * 0.618_033_988_749_895).fract()
+    });
+    let mut found: Option<(f64, Mat<f64>)> = None;
+    for _ in 0..LEADING_STEPS {
+        basis = basis.qr().compute_thin_Q();
+        let mut product = Mat::zeros(n, width);
+        matmul(product.as_mut(), Accum::Replace, matrix, basis.as_ref(), 1.0, par);
+        let eigen = (basis.transpose() * &product).self_adjoint_eigen(Side::Lower).ok()?;
+        let value = eigen.S()[width - 1];
+        value.is_finite().then_some(())?;
+        let settled = found.as_ref().is_some_and(|(before, _)| value - before <= 1e-15 * value);
+        found = Some((value, &basis * eigen.U().subcols(width - 1, 1)));
+        if settled {
+            break;
+        }
+        basis = product;
+    }
+    found
 }
 
 #[cfg(test)]

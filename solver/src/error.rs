@@ -32,6 +32,16 @@ pub enum SolveError {
         /// The larger.
         hi: f64,
     },
+    /// A matrix that must be positive semidefinite has a zero or negative diagonal entry beside an entry that is not zero.
+    #[error("`{what}` is not positive semidefinite at ({row}, {col})")]
+    NotSemidefinite {
+        /// The field.
+        what: &'static str,
+        /// Zero-based row.
+        row: usize,
+        /// Zero-based column.
+        col: usize,
+    },
     /// No feasible point was found: overflow, or a matrix that no factorisation could handle.
     #[error("{method} found no feasible multipliers")]
     NoCandidate {

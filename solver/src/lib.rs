@@ -6,11 +6,14 @@ pub mod assemble;
 pub mod chain;
 pub mod clarabel;
 pub mod convert;
+pub mod common;
 pub mod eigenvalue;
 pub mod error;
 mod lapack;
 pub mod problem;
 pub mod structured;
 pub mod svec;
+
+mod random;
 
 pub use error::SolveError;

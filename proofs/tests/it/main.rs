@@ -14,6 +14,7 @@ mod format;
 mod formula;
 mod forward;
 mod last_layer;
+mod lipsdp;
 mod margin;
 mod structural;
 mod tolerance;
