@@ -111,6 +111,10 @@ fn numpy_archives_are_read() {
     assert_eq!(checkpoint.format(), Format::Npz);
     assert_eq!(checkpoint.read("W0").expect("W0"), [0., 1., 2., 3., 4., 5.]);
     assert_eq!(checkpoint.read("W1").expect("W1"), [0., 2., 4., 1., 3., 5.]);
+    let place = file(&column);
+    let checkpoint = Checkpoint::open(place.path()).expect("one array");
+    assert_eq!((checkpoint.format(), checkpoint.tensors().len()), (Format::Npy, 1));
+    assert_eq!(checkpoint.read("array").expect("array"), [0., 2., 4., 1., 3., 5.]);
     for (text, reason) in [
         ("{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }", "type `>f4`"),
         ("{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }", "type `|O`"),

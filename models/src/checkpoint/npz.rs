@@ -61,7 +61,7 @@ pub(super) fn read(file: &mut File, length: u64, entries: Vec<(String, Blob)>) -
             cause: NpyError::NotAnArray,
         })?;
         blob.check(&entry, length)?;
-        contents.tensors.push(array(file, name, blob)?);
+        contents.tensors.push(array(file, &entry, name, blob)?);
     }
     Ok(contents)
 }
@@ -72,17 +72,17 @@ pub(super) fn read(file: &mut File, length: u64, entries: Vec<(String, Blob)>) -
 ///
 /// [`FileError::Npy`], [`FileError::Io`].
 pub(super) fn read_single(file: &mut File, length: u64) -> Result<Contents, FileError> {
-    let tensor = array(file, SINGLE, Blob::plain(0, length))?;
+    let tensor = array(file, SINGLE, SINGLE, Blob::plain(0, length))?;
     Ok(Contents {
         tensors: vec![tensor],
         ..Contents::default()
     })
 }
 
-/// Reads the header of one array.
-fn array(file: &mut File, name: &str, blob: Blob) -> Result<(TensorInfo, Place), FileError> {
+/// Reads the header of one array, called `entry` where it is refused.
+fn array(file: &mut File, entry: &str, name: &str, blob: Blob) -> Result<(TensorInfo, Place), FileError> {
     let refuse = |cause| FileError::Npy {
-        tensor: shown(name.as_bytes()),
+        tensor: shown(entry.as_bytes()),
         cause,
     };
     let head = blob.head(file, MAX_HEADER)?;
