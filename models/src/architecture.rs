@@ -53,7 +53,7 @@
 //!
 //! A bias may have the shapes of the authors' code too: `(1, inner, 1, 1)` and `(1, inner)`. The name of the architecture is `sll`
 //! (every convolution `sll-conv`, every dense layer `sll-dense`), `sll-weighted` (convolutions `sll-conv-weighted`), `dense-relu`
-//! (kinds `dense`, `relu`, `subtract`, `divide`), or any other name but `onnx` of lower-case letters, digits and hyphens, under which any kinds may be mixed.
+//! (kinds `dense`, `relu`, `subtract`, `divide`), or any other name of lower-case letters, digits and hyphens, under which any kinds may be mixed.
 
 mod declared;
 mod dense;

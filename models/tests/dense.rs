@@ -246,7 +246,6 @@ fn the_activation_is_a_note_and_can_be_declared() {
         assert!(inspect(&checkpoint, &LoadOptions::default()).findings.is_empty());
     }
     for (name, layers, reason) in [
-        ("onnx", layers, "`onnx` cannot be the name of an architecture"),
         (
             "dense-relu",
             layers,

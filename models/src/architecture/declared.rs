@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use lipcert_proofs::statement::{Activation, Decimal, Operation, Shape};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ArchitectureError, DENSE_RELU, ONNX, Plan, PlannedLayer, ScaleKind, alias};
+use super::{Architecture, ArchitectureError, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
 
@@ -150,7 +150,7 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
     }
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let name = declaration.name;
-    if name.is_empty() || name == ONNX || name.len() > 40 || !name.bytes().all(plain) {
+    if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) {
         return Err(refuse_name("an architecture", &name));
     }
     too_large("number of layers", declaration.layers.len(), MAX_LAYERS)?;
