@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lipcert::jobs::solve::Goal;
 use lipcert::results::Epsilon;
-use lipcert_proofs::statement::Output;
+use lipcert_proofs::statement::{Output, Shape};
 
 mod parse;
 
@@ -76,8 +76,8 @@ pub(crate) struct InspectArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
     /// Input shape, channels × height × width [default: that of the data or of the file]
-    #[arg(long, value_name = "CxHxW", value_parser = parse::input_shape)]
-    pub(crate) input: Option<[usize; 3]>,
+    #[arg(long, value_name = "CxHxW|N", value_parser = parse::input_shape)]
+    pub(crate) input: Option<Shape>,
     /// What is done to the raw input, a part of the certified function: `mean=a,b,c;std=d,e,f` (without std: 1) or a name [default: what the file
     /// declares, else none]
     ///

@@ -14,13 +14,15 @@ pub mod verify;
 
 use std::path::PathBuf;
 
+use lipcert_proofs::statement::Shape;
+
 /// How to read a model file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelOptions {
     /// A TOML file that declares the architecture; if absent, it is found from names and shapes.
     pub architecture: Option<PathBuf>,
     /// Input shape, `[channels, height, width]`; if absent, that of the data or of the file.
-    pub input: Option<[usize; 3]>,
+    pub input: Option<Shape>,
     /// What is done to the raw input, as typed: `cifar10`, `mnist`, `none` or `mean=…;std=…`; if absent, what the file declares, or none.
     pub preprocess: Option<String>,
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use lipcert_models::architecture::{Architecture, METADATA_KEY};
 use lipcert_models::checkpoint::{Checkpoint, PlainTensor, write_safetensors};
+use lipcert_models::network::image;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     architecture.input = Some(match options.get(1) {
         Some(text) => {
             let sizes = text.split('x').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
-            sizes.try_into().map_err(|_| "the input shape has three sizes")?
+            image(sizes.try_into().map_err(|_| "the input shape has three sizes")?)
         }
         None => architecture.input_shape(channels)?,
     });

@@ -1,7 +1,8 @@
 //! Which map the tensors of a file are the parameters of.
 //!
-//! Two sources: the names and shapes of the authors' SLL code ([`sll`](self)), and a declaration in the metadata of a safetensors
-//! file (below). In both cases the set of tensors must be exactly the expected one: an extra or a missing tensor is refused by name.
+//! Four sources: a declaration in the metadata of a safetensors file (below), the graph of an ONNX model, the names and shapes of the
+//! authors' SLL code ([`sll`](self)), and those of plain stacks of dense layers ([`dense`](self)), between which ReLU is assumed. In every
+//! case the set of tensors must be exactly the expected one: an extra or a missing tensor is refused by name.
 //!
 //! # Declaration
 //!
@@ -24,7 +25,7 @@
 //! }
 //! ```
 //!
-//! `input` (channels, height, width) and `preprocess` may be `null` or absent; unknown fields are refused. A layer with parameters
+//! `input` (channels, height, width; or the length of a vector) and `preprocess` may be `null` or absent; unknown fields are refused. A layer with parameters
 //! finds them under its name:
 //!
 //! | kind | tensors | shapes |
@@ -33,25 +34,48 @@
 //! | `residual-conv` | `NAME.kernel`, `NAME.bias`, `NAME.factor` | the same; `factor` is `1/T` |
 //! | `sll-dense`, `aol-dense` | `NAME.weight`, `NAME.bias`, `NAME.q` | `(inner, n)`, `(inner,)`, `(inner,)` |
 //! | `residual-dense` | `NAME.weight`, `NAME.bias`, `NAME.factor` | the same |
+//! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
+//! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
+//! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
+//! too, so that a stack with another activation than ReLU is declared as
+//!
+//! ```toml
+//! schema = "lipcert/architecture/1"
+//! name = "dense-leaky-relu"
+//! layers = [
+//!   { kind = "dense", name = "0" },
+//!   { kind = "leaky-relu", name = "0.activation", slope = 0.01 },
+//!   { kind = "dense", name = "1" },
+//! ]
+//! ```
+//!
 //! A bias may have the shapes of the authors' code too: `(1, inner, 1, 1)` and `(1, inner)`. The name of the architecture is `sll`
-//! (every convolution `sll-conv`, every dense layer `sll-dense`), `sll-weighted` (convolutions `sll-conv-weighted`), or any other
-//! name of lower-case letters, digits and hyphens, under which any kinds may be mixed.
+//! (every convolution `sll-conv`, every dense layer `sll-dense`), `sll-weighted` (convolutions `sll-conv-weighted`), `dense-relu`
+//! (kinds `dense`, `relu`, `subtract`, `divide`), or any other name but `onnx` of lower-case letters, digits and hyphens, under which any kinds may be mixed.
 
 mod declared;
+mod dense;
 mod error;
 mod sll;
 
 use std::collections::BTreeMap;
 
-use crate::checkpoint::{Checkpoint, TensorInfo};
+use lipcert_proofs::statement::{Activation, Operation, Shape};
+
+use crate::checkpoint::{Checkpoint, Structure, TensorInfo};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
 
 pub use declared::METADATA_KEY;
 pub(crate) use declared::{MAX_SIDE, too_large};
+pub use dense::NAME as DENSE_RELU;
+pub(crate) use dense::alias;
 pub use error::ArchitectureError;
+
+/// Name of the architecture that an ONNX graph is.
+pub const ONNX: &str = "onnx";
 
 /// Where the diagonal `T` of a residual layer comes from; see [`lipcert_proofs::statement::Scale`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +100,7 @@ impl ScaleKind {
 }
 
 /// Kind and sizes of a layer, without its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Plan {
     /// Zero channels are added behind the image's own.
     PadChannels {
@@ -112,6 +136,24 @@ pub enum Plan {
     },
     /// The image as a vector.
     Flatten,
+    /// A dense layer: `weight`, and `bias` unless it is zero.
+    Affine {
+        /// Length of the output.
+        outputs: usize,
+        /// Length of the input.
+        features: usize,
+        /// Whether there is a tensor `bias`.
+        bias: bool,
+    },
+    /// A scalar activation.
+    Activation(Activation),
+    /// Arithmetic with the tensor `operand`.
+    Elementwise {
+        /// Which.
+        operation: Operation,
+        /// Length of the operand: that of the input.
+        entries: usize,
+    },
     /// The row-normalised affine head: `weight`, `bias`.
     Head {
         /// Number of classes.
@@ -122,9 +164,9 @@ pub enum Plan {
 }
 
 /// A layer of an architecture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlannedLayer {
-    /// Its name; parameters are found under `NAME.…`.
+    /// Its name; parameters are found under `NAME.…`, those of a dense layer called by a number also as `W0`, `b0`.
     pub name: String,
     /// Kind and sizes.
     pub plan: Plan,
@@ -133,10 +175,10 @@ pub struct PlannedLayer {
 /// The layers that a file's tensors belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Architecture {
-    /// `sll`, `sll-weighted`, or the name that the file declares.
+    /// `sll`, `sll-weighted`, `dense-relu`, `onnx`, or the name that the file declares.
     pub name: String,
     /// Shape of one input, where the file declares it.
-    pub input: Option<[usize; 3]>,
+    pub input: Option<Shape>,
     /// The preprocessing, where the file declares it.
     pub preprocess: Option<Preprocess>,
     /// The layers in order, without the preprocessing.
@@ -150,10 +192,19 @@ impl Architecture {
     ///
     /// [`ModelError::Architecture`].
     pub fn detect(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        Self::from_tensors(checkpoint.tensors(), checkpoint.metadata()).map_err(|cause| ModelError::Architecture {
+        Self::of(checkpoint).map_err(|cause| ModelError::Architecture {
             path: checkpoint.path().to_owned(),
             cause: Box::new(cause),
         })
+    }
+
+    /// As [`Architecture::detect`], without the path.
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Result<Self, ArchitectureError> {
+        match checkpoint.structure() {
+            Structure::Unsaid => Self::from_tensors(checkpoint.tensors(), checkpoint.metadata()),
+            Structure::Known(architecture) => Ok((**architecture).clone()),
+            Structure::Refused(cause) => Err(ArchitectureError::Graph(cause.clone())),
+        }
     }
 
     /// Finds the architecture from names, shapes and metadata alone.
@@ -164,7 +215,10 @@ impl Architecture {
     pub fn from_tensors(tensors: &[TensorInfo], metadata: &BTreeMap<String, String>) -> Result<Self, ArchitectureError> {
         let architecture = match metadata.get(METADATA_KEY) {
             Some(text) => declared::read(text, tensors)?,
-            None => sll::detect(tensors)?,
+            None => match dense::detect(tensors) {
+                Some(found) => found?,
+                None => sll::detect(tensors)?,
+            },
         };
         match tensors.iter().find(|info| !info.dtype.is_float()) {
             Some(info) => Err(ArchitectureError::NotFloat {
@@ -212,12 +266,31 @@ impl Architecture {
             } => inner * (channels * size * size + 2),
             Plan::Dense { inner, features, .. } => inner * (features + 2),
             Plan::Head { classes, features } => classes * (features + 1),
-            Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten => 0,
+            Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
+            Plan::Elementwise { entries, .. } => entries,
+            Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten | Plan::Activation(_) => 0,
         };
         self.layers.iter().map(|layer| count(layer.plan)).sum()
     }
 
-    /// The shape of the input, if the file declares it or if it follows from the parameters: with `w` channels behind the padding,
+    /// The length of the input, if the network takes a vector: a dense layer or a constant operand stands before anything that needs an
+    /// image.
+    #[must_use]
+    pub fn vector(&self) -> Option<usize> {
+        match self.input {
+            Some(Shape::Flat(length)) => return Some(length),
+            Some(Shape::Image { .. }) => return None,
+            None => {}
+        }
+        self.layers.iter().find_map(|layer| match layer.plan {
+            Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
+            Plan::Elementwise { entries, .. } => Some(Some(entries)),
+            Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
+            Plan::Activation(_) => None,
+        })?
+    }
+
+    /// The shape of the input, if the network takes a vector, if the file declares it or if it follows from the parameters: with `w` channels behind the padding,
     /// pooling by `p` and `F` features behind the flattening, `F = w (n/p)²` gives a square image of side `n`.
     ///
     /// `channels` is the number of channels of the raw image, which the parameters do not tell.
@@ -225,8 +298,8 @@ impl Architecture {
     /// # Errors
     ///
     /// [`ArchitectureError::Input`] if it cannot be told.
-    pub fn input_shape(&self, channels: Option<usize>) -> Result<[usize; 3], ArchitectureError> {
-        if let Some(input) = self.input {
+    pub fn input_shape(&self, channels: Option<usize>) -> Result<Shape, ArchitectureError> {
+        if let Some(input) = self.input.or(self.vector().map(Shape::Flat)) {
             return Ok(input);
         }
         let (mut width, mut pooling, mut features) = (None, 1usize, None);
@@ -234,8 +307,12 @@ impl Architecture {
             match layer.plan {
                 Plan::Conv { channels, .. } => width = Some(channels),
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
-                Plan::Dense { features: found, .. } | Plan::Head { features: found, .. } => features = features.or(Some(found)),
-                Plan::PadChannels { .. } | Plan::Flatten => {}
+                Plan::Dense { features: found, .. }
+                | Plan::Head { features: found, .. }
+                | Plan::Affine { features: found, .. } => {
+                    features = features.or(Some(found));
+                }
+                Plan::PadChannels { .. } | Plan::Flatten | Plan::Activation(_) | Plan::Elementwise { .. } => {}
             }
         }
         let side = match (width, features) {
@@ -246,7 +323,11 @@ impl Architecture {
             _ => None,
         };
         match (channels, side) {
-            (Some(channels), Some(side)) => Ok([channels, side, side]),
+            (Some(channels), Some(side)) => Ok(Shape::Image {
+                channels,
+                height: side,
+                width: side,
+            }),
             _ => Err(ArchitectureError::Input { channels, side }),
         }
     }

@@ -8,7 +8,10 @@
 //! | torch zip | [`torch_zip`](self) | names that are not on a list of ten, other byte orders |
 //! | torch legacy | the same values, another container | the same |
 //! | safetensors | names that stand twice, gaps, bytes behind the end | element types below one byte |
-//! | npz | arrays of numbers | Python objects, other byte orders |
+//! | npz, npy | arrays of numbers; a single one is called `array` | Python objects, other byte orders |
+//! | ONNX | [`onnx`](self) | graphs with branches, operators that no layer here has |
+//! | MATLAB v5 | [`matlab`](self) | other byte orders, anything but numbers and cells of them |
+//! | nested lists | [`lists`](self) | anything but finite decimals in full matrices |
 //!
 //! What the names mean is the business of [`crate::architecture`].
 
@@ -17,8 +20,12 @@ mod blob;
 mod dtype;
 mod error;
 mod format;
+mod lists;
+mod matlab;
 mod npz;
+mod onnx;
 mod pickle;
+mod place;
 mod safetensors;
 mod state_dict;
 mod torch_legacy;
@@ -39,7 +46,10 @@ pub use archive::ArchiveError;
 pub use dtype::Dtype;
 pub use error::{FileError, FileKind};
 pub use format::Format;
+pub use lists::ListsError;
+pub use matlab::MatlabError;
 pub use npz::NpyError;
+pub use onnx::{GraphError, NodeError, OnnxError};
 pub use pickle::PickleError;
 pub use safetensors::SafetensorsError;
 pub use state_dict::StateDictError;
@@ -47,13 +57,13 @@ pub use torch_legacy::LegacyError;
 pub use view::TensorError;
 pub use write::{PlainTensor, WriteError, write_safetensors};
 
-use crate::architecture::{ArchitectureError, METADATA_KEY};
+use crate::architecture::{Architecture, ArchitectureError, METADATA_KEY};
 use crate::error::ModelError;
 use archive::ArchiveError as Archive;
 use blob::Blob;
 pub(crate) use error::shown;
 use format::Family;
-use view::View;
+use place::Place;
 pub(crate) use view::position;
 
 /// Name, element type and shape of a stored tensor.
@@ -75,21 +85,28 @@ impl TensorInfo {
     }
 }
 
-/// Where the numbers of a tensor lie.
-#[derive(Clone, Debug)]
-struct Place {
-    blob: Blob,
-    /// First byte of the view's block in the blob.
-    start: u64,
-    view: View,
-}
-
 /// What a reader of one format finds.
 #[derive(Debug, Default)]
 struct Contents {
     tensors: Vec<(TensorInfo, Place)>,
     metadata: BTreeMap<String, String>,
     extras: Vec<String>,
+    structure: Structure,
+    computed: Vec<String>,
+    /// The files that the tensors lie in, the checkpoint itself first; empty if there is no other.
+    files: Vec<File>,
+}
+
+/// What the file itself says about the layers that its tensors belong to.
+#[derive(Debug, Default)]
+pub(crate) enum Structure {
+    /// Nothing, or what the metadata say: it follows from the names.
+    #[default]
+    Unsaid,
+    /// A graph that is a chain of layers.
+    Known(Box<Architecture>),
+    /// A graph that is not read.
+    Refused(GraphError),
 }
 
 /// An open checkpoint file.
@@ -106,7 +123,9 @@ pub struct Checkpoint {
     index: BTreeMap<String, usize>,
     metadata: BTreeMap<String, String>,
     extras: Vec<String>,
-    file: Mutex<File>,
+    structure: Structure,
+    computed: Vec<String>,
+    files: Mutex<Vec<File>>,
 }
 
 impl Checkpoint {
@@ -149,10 +168,18 @@ impl Checkpoint {
             }
             Family::Pickle => (Format::TorchLegacy, torch_legacy::read(&mut file, length)?),
             Family::Safetensors => (Format::Safetensors, safetensors::read(&mut file, length)?),
+            Family::Npy => (Format::Npy, npz::read_single(&mut file, length)?),
+            Family::Onnx => (Format::Onnx, onnx::read(path, file.try_clone()?, length)?),
+            Family::Matlab => (Format::Matlab, matlab::read(&mut file, length)?),
+            Family::Lists => (Format::Lists, lists::read(&mut file, length)?),
             Family::Other(looks_like) => return Err(FileError::UnknownFormat { looks_like }),
         };
         state_dict::check_names(contents.tensors.iter().map(|(info, _)| info.name.as_str()))?;
-        let (sha256, bytes) = hash(&mut file)?;
+        let mut files = contents.files;
+        if files.is_empty() {
+            files.push(file);
+        }
+        let (sha256, bytes) = hash(&mut files)?;
         let (tensors, places): (Vec<TensorInfo>, Vec<Place>) = contents.tensors.into_iter().unzip();
         let index = tensors.iter().enumerate().map(|(i, info)| (info.name.clone(), i)).collect();
         Ok(Self {
@@ -165,7 +192,9 @@ impl Checkpoint {
             index,
             metadata: contents.metadata,
             extras: contents.extras,
-            file: Mutex::new(file),
+            structure: contents.structure,
+            computed: contents.computed,
+            files: Mutex::new(files),
         })
     }
 
@@ -175,7 +204,7 @@ impl Checkpoint {
     ///
     /// [`ModelError::Architecture`] if the file declares its architecture: it cannot be told to be another.
     pub fn declare(&mut self, declaration: String) -> Result<(), ModelError> {
-        if self.metadata.contains_key(METADATA_KEY) {
+        if self.metadata.contains_key(METADATA_KEY) || !matches!(self.structure, Structure::Unsaid) {
             return Err(ModelError::Architecture {
                 path: self.path.clone(),
                 cause: Box::new(ArchitectureError::Declared),
@@ -197,13 +226,14 @@ impl Checkpoint {
         self.format
     }
 
-    /// SHA-256 of all bytes of the file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of all bytes of the file, 64 lower-case hexadecimal digits; with external data, of the model file followed by the other
+    /// files in the order in which it first names them.
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// Bytes of the file.
+    /// Bytes of the file and of the files beside it that belong to it.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
@@ -225,6 +255,18 @@ impl Checkpoint {
     #[must_use]
     pub fn extras(&self) -> &[String] {
         &self.extras
+    }
+
+    /// Names of the tensors that the file does not store but that its graph computes from others. Each step was rounded to the nearest
+    /// number of the element type, and the network has the results.
+    #[must_use]
+    pub fn computed(&self) -> &[String] {
+        &self.computed
+    }
+
+    /// What the file says about its layers.
+    pub(crate) const fn structure(&self) -> &Structure {
+        &self.structure
     }
 
     /// The name, type and shape of one tensor.
@@ -251,20 +293,8 @@ impl Checkpoint {
             cause,
         };
         let index = *self.index.get(name).ok_or_else(|| refuse(TensorError::Missing))?;
-        let (Place { blob, start, view }, dtype) = (&self.places[index], self.tensors[index].dtype);
-        if !dtype.is_float() {
-            return Err(refuse(TensorError::NotFloat { dtype }));
-        }
-        let span = view.span();
-        let size = dtype.size() as u64;
-        let range = start + span.start as u64 * size..start + span.end as u64 * size;
-        // no more than the blob holds, which was compared with the file when it was opened
-        let mut values = Vec::with_capacity(span.len());
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        blob.read(&shown(name.as_bytes()), &mut file, range, |bytes| {
-            dtype.widen(bytes, &mut values)
-        })?;
-        Ok(view.gather(values))
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        self.places[index].read(name, self.tensors[index].dtype, &mut files)
     }
 }
 
@@ -277,19 +307,21 @@ fn whole(blob: &Blob, name: &str, file: &mut File) -> Result<Vec<u8>, FileError>
     Ok(data)
 }
 
-/// SHA-256 and length of all bytes of the file.
-fn hash(file: &mut File) -> Result<(String, u64), FileError> {
-    file.seek(SeekFrom::Start(0))?;
+/// SHA-256 and length of all bytes of the files, one behind the other.
+fn hash(files: &mut [File]) -> Result<(String, u64), FileError> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 18];
     let mut bytes = 0;
-    loop {
-        let length = file.read(&mut buffer)?;
-        if length == 0 {
-            break;
+    for file in files {
+        file.seek(SeekFrom::Start(0))?;
+        loop {
+            let length = file.read(&mut buffer)?;
+            if length == 0 {
+                break;
+            }
+            hasher.update(&buffer[..length]);
+            bytes += length as u64;
         }
-        hasher.update(&buffer[..length]);
-        bytes += length as u64;
     }
     let digest = hasher.finalize();
     Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), bytes))

@@ -7,10 +7,10 @@ mod finding;
 
 use std::collections::HashMap;
 
-use lipcert_proofs::statement::{Decimal, Q_LIMIT};
+use lipcert_proofs::statement::{Decimal, Q_LIMIT, Shape};
 use serde::Serialize;
 
-use crate::architecture::{Architecture, Plan, ScaleKind};
+use crate::architecture::{Architecture, DENSE_RELU, METADATA_KEY, Plan, ScaleKind};
 use crate::checkpoint::{Checkpoint, Dtype, Format, TensorInfo, position};
 use crate::network::{LoadOptions, effective_preprocess};
 
@@ -54,8 +54,8 @@ pub struct Summary {
     pub architecture: Option<String>,
     /// Number of parameters of the architecture; of all tensors where it is unknown.
     pub parameters: usize,
-    /// Channels, height and width of one input, where known.
-    pub input: Option<[usize; 3]>,
+    /// Channels, height and width of one input, or the length of a vector, where known.
+    pub input: Option<Vec<usize>>,
     /// Number of residual convolutions.
     pub convolutions: usize,
     /// Number of residual dense layers.
@@ -67,7 +67,7 @@ pub struct Summary {
 /// Errors are findings here: an unknown architecture, a tensor that cannot be read, NaN.
 #[must_use]
 pub fn inspect(checkpoint: &Checkpoint, options: &LoadOptions) -> Inspection {
-    let architecture = Architecture::from_tensors(checkpoint.tensors(), checkpoint.metadata());
+    let architecture = Architecture::of(checkpoint);
     let known = architecture.as_ref().ok();
     let preprocess = known.map_or_else(|| options.preprocess.clone(), |known| effective_preprocess(known, options));
     let inferred = |known: &Architecture| known.input_shape(preprocess.channels()).ok();
@@ -80,7 +80,7 @@ pub fn inspect(checkpoint: &Checkpoint, options: &LoadOptions) -> Inspection {
             || checkpoint.tensors().iter().map(TensorInfo::count).sum(),
             Architecture::parameters,
         ),
-        input: options.input.or_else(|| known.and_then(inferred)),
+        input: options.input.or_else(|| known.and_then(inferred)).map(Shape::sizes),
         convolutions: known.map_or(0, Architecture::convolutions),
         dense: known.map_or(0, Architecture::dense),
     };
@@ -96,8 +96,12 @@ pub fn inspect(checkpoint: &Checkpoint, options: &LoadOptions) -> Inspection {
 pub fn findings(checkpoint: &Checkpoint, options: &LoadOptions) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut roles = HashMap::new();
-    match Architecture::from_tensors(checkpoint.tensors(), checkpoint.metadata()) {
+    match Architecture::of(checkpoint) {
         Ok(architecture) => {
+            let said = checkpoint.metadata().contains_key(METADATA_KEY);
+            if architecture.name == DENSE_RELU && !said {
+                findings.push(Finding::of_file(Oddity::AssumedActivation { activation: "relu" }));
+            }
             roles = self::roles(&architecture);
             let inert = architecture.layers.iter().filter(|layer| has_inert_q(layer.plan)).count();
             if inert > 0 {
@@ -111,6 +115,9 @@ pub fn findings(checkpoint: &Checkpoint, options: &LoadOptions) -> Vec<Finding> 
             let reason = cause.to_string();
             findings.push(Finding::of_file(Oddity::UnknownArchitecture { reason }));
         }
+    }
+    for tensor in checkpoint.computed() {
+        findings.push(Finding::of_tensor(tensor, Oddity::Computed));
     }
     for key in checkpoint.extras().iter().filter(|key| key.contains("optim")) {
         findings.push(Finding::of_file(Oddity::OptimizerState { key: key.clone() }));
@@ -148,7 +155,7 @@ impl Role {
     fn of_name(name: &str) -> Self {
         match name.rsplit('.').next() {
             Some("q") => Self::Exponent,
-            Some("bias" | "factor") => Self::Bias,
+            Some("bias" | "factor" | "operand") => Self::Bias,
             _ => Self::Weight,
         }
     }

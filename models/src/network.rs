@@ -3,7 +3,7 @@
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 
-use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, too_large};
+use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
@@ -11,19 +11,26 @@ use crate::preprocess::Preprocess;
 /// What the caller knows beyond the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
-    /// Channels, height and width of one raw input. Without it the file's declaration counts; without that the side follows from
-    /// the number of features (see [`Architecture::input_shape`]) and the channels from the number of means of the preprocessing.
-    pub input: Option<[usize; 3]>,
+    /// Shape of one raw input. Without it the file's declaration counts; without that a network whose first layer is dense takes a vector,
+    /// and the side of an image follows from the number of features (see [`Architecture::input_shape`]), its channels from the number of
+    /// means of the preprocessing. A network that takes a vector takes an image of as many numbers too: it is flattened first.
+    pub input: Option<Shape>,
     /// The preprocessing. [`Preprocess::File`] takes what the file declares, else none.
     pub preprocess: Preprocess,
+}
+
+/// The shape of an image with these channels, rows and columns.
+#[must_use]
+pub const fn image([channels, height, width]: [usize; 3]) -> Shape {
+    Shape::Image { channels, height, width }
 }
 
 /// A network that was read from a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
-    /// Name of the architecture: `sll`, `sll-weighted`, or what the file declares.
+    /// Name of the architecture: `sll`, `sll-weighted`, `dense-relu`, `onnx`, or what the file declares.
     pub architecture: String,
-    /// One name a layer of `map`; `normalize` for the preprocessing, else the prefix of the layer's tensors in the file.
+    /// One name a layer of `map`; `normalize` for the preprocessing, `flatten` for an image that becomes a vector before the first layer, else the prefix of the layer's tensors in the file.
     pub names: Vec<String>,
     /// The map, weights widened exactly.
     pub map: NetworkMap,
@@ -49,15 +56,13 @@ impl Network {
         };
         require_agreement(&architecture, options).map_err(refuse)?;
         let preprocess = effective_preprocess(&architecture, options);
-        let input = match options.input {
+        let shape = match options.input {
             Some(input) => input,
             None => architecture.input_shape(preprocess.channels()).map_err(refuse)?,
         };
-        for size in input {
+        for size in shape.sizes() {
             too_large("input size", size, MAX_SIDE).map_err(refuse)?;
         }
-        let [channels, height, width] = input;
-        let shape = Shape::Image { channels, height, width };
         let mut builder = Builder {
             checkpoint,
             shape,
@@ -66,6 +71,9 @@ impl Network {
         };
         if let Some((mean, std)) = preprocess.normalization() {
             builder.push("normalize", Layer::Normalize { mean, std })?;
+        }
+        if architecture.vector().is_some() && matches!(shape, Shape::Image { .. }) {
+            builder.push("flatten", Layer::Flatten)?;
         }
         for layer in &architecture.layers {
             builder.push(&layer.name, builder.layer(layer)?)?;
@@ -96,10 +104,15 @@ impl Network {
 
 /// Refuses options that contradict what the file declares: a file that names its function is that function.
 fn require_agreement(architecture: &Architecture, options: &LoadOptions) -> Result<(), ArchitectureError> {
-    if let (Some(declared), Some(asked)) = (architecture.input, options.input)
+    let declared = architecture.input.or_else(|| architecture.vector().map(Shape::Flat));
+    // sizes beyond the limit are refused later
+    let count = |shape: Shape| shape.sizes().into_iter().fold(1usize, usize::saturating_mul);
+    let flattened = |declared, asked| matches!(declared, Shape::Flat(length) if count(asked) == length);
+    if let (Some(declared), Some(asked)) = (declared, options.input)
         && declared != asked
+        && !flattened(declared, asked)
     {
-        let (declared, asked) = (format!("{declared:?}"), format!("{asked:?}"));
+        let (declared, asked) = (format!("{:?}", declared.sizes()), format!("{:?}", asked.sizes()));
         return Err(ArchitectureError::Contradicts {
             what: "input",
             declared,
@@ -155,7 +168,10 @@ impl Builder<'_> {
 
     /// Reads one tensor, finite numbers only.
     fn read(&self, layer: &str, field: &str) -> Result<Vec<f64>, ModelError> {
-        let tensor = format!("{layer}.{field}");
+        let mut tensor = format!("{layer}.{field}");
+        if let (None, Some(other)) = (self.checkpoint.tensor(&tensor), alias(layer, field)) {
+            tensor = other;
+        }
         let values = self.checkpoint.read(&tensor)?;
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
@@ -205,6 +221,15 @@ impl Builder<'_> {
                 weight: Matrix::new("weight", inner, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,
                 scale: self.scale(name, scale)?,
+            },
+            Plan::Affine { outputs, features, bias } => Layer::Dense {
+                weight: Matrix::new("weight", outputs, features, self.read(name, "weight")?).map_err(refuse)?,
+                bias: if bias { self.read(name, "bias")? } else { vec![0.0; outputs] },
+            },
+            Plan::Activation(activation) => Layer::Activation(activation),
+            Plan::Elementwise { operation, .. } => Layer::Elementwise {
+                operation,
+                operand: self.read(name, "operand")?,
             },
             Plan::Head { classes, features } => Layer::NormalizedHead {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,

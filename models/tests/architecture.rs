@@ -8,7 +8,7 @@ use std::fs;
 use common::{file, repository, safetensors, small};
 use lipcert_models::architecture::{Architecture, ArchitectureError, METADATA_KEY, Plan, ScaleKind};
 use lipcert_models::checkpoint::{Checkpoint, Dtype, TensorInfo};
-use lipcert_models::network::{LoadOptions, Network};
+use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_models::preprocess::Preprocess;
 
 fn info(name: String, shape: &[usize]) -> TensorInfo {
@@ -74,7 +74,7 @@ fn every_published_size_is_found_from_names_and_shapes() {
             }
         );
         let side = if name.starts_with("tiny") { 64 } else { 32 };
-        assert_eq!(architecture.input_shape(Some(3)).expect("square"), [3, side, side]);
+        assert_eq!(architecture.input_shape(Some(3)).expect("square"), image([3, side, side]));
     }
     let listed = vectors["cifar10_small"].as_array().expect("a list");
     let tensors: Vec<TensorInfo> = listed
@@ -225,7 +225,7 @@ fn the_caller_cannot_contradict_the_file() {
         assert!(error.contains("the file declares preprocessing mean=0.5;std=0.25"), "{error}");
     }
     let options = LoadOptions {
-        input: Some([1, 16, 16]),
+        input: Some(image([1, 16, 16])),
         preprocess: Preprocess::File,
     };
     let error = Network::load(&checkpoint, &options).expect_err("another input").to_string();
@@ -337,7 +337,7 @@ fn an_input_that_cannot_be_told_is_asked_for() {
     let network = Network::load(&checkpoint, &mnist).expect("one mean, one channel");
     assert_eq!(network.map.input().sizes(), [1, 8, 8]);
     let cifar = LoadOptions {
-        input: Some([1, 8, 8]),
+        input: Some(image([1, 8, 8])),
         preprocess: Preprocess::Cifar10,
     };
     let error = Network::load(&checkpoint, &cifar)
@@ -358,7 +358,7 @@ fn a_q_out_of_range_is_refused_by_layer() {
     let place = file(&safetensors(&[], &tensors));
     let checkpoint = Checkpoint::open(place.path()).expect("well formed");
     let options = LoadOptions {
-        input: Some([1, 8, 8]),
+        input: Some(image([1, 8, 8])),
         ..LoadOptions::default()
     };
     let error = Network::load(&checkpoint, &options).expect_err("too large").to_string();

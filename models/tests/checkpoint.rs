@@ -7,12 +7,12 @@ use std::fs;
 use common::{archive, file, refused, repository, safetensors, shared, small};
 use lipcert_models::ModelError;
 use lipcert_models::checkpoint::{Checkpoint, Dtype, FileError, FileKind, Format, SafetensorsError, TensorError};
-use lipcert_models::network::{LoadOptions, Network};
+use lipcert_models::network::{LoadOptions, Network, image};
 
 /// Raw input of the digits network and its mean.
 fn digits() -> LoadOptions {
     LoadOptions {
-        input: Some([1, 8, 8]),
+        input: Some(image([1, 8, 8])),
         preprocess: "mean=0.3053".parse().expect("a mean"),
     }
 }
@@ -111,6 +111,10 @@ fn numpy_archives_are_read() {
     assert_eq!(checkpoint.format(), Format::Npz);
     assert_eq!(checkpoint.read("W0").expect("W0"), [0., 1., 2., 3., 4., 5.]);
     assert_eq!(checkpoint.read("W1").expect("W1"), [0., 2., 4., 1., 3., 5.]);
+    let place = file(&column);
+    let checkpoint = Checkpoint::open(place.path()).expect("one array");
+    assert_eq!((checkpoint.format(), checkpoint.tensors().len()), (Format::Npy, 1));
+    assert_eq!(checkpoint.read("array").expect("array"), [0., 2., 4., 1., 3., 5.]);
     for (text, reason) in [
         ("{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }", "type `>f4`"),
         ("{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }", "type `|O`"),
@@ -229,8 +233,7 @@ fn other_files_are_refused_by_kind() {
         (b"\x1f\x8b\x08\x00", FileKind::Gzip),
         (b"\x7fELF\x02\x01", FileKind::Elf),
         (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
-        (b"MATLAB 5.0 MAT-file", FileKind::Matlab),
-        (b"\x93NUMPY\x01\x00", FileKind::Npy),
+        (b"MATLAB 7.3 MAT-file, HDF5 schema 1.00", FileKind::Hdf5),
         (b"{\"weights\": [1, 2, 3]}", FileKind::Json),
         (b"weights = 1 2 3\n", FileKind::Text),
         (b"\x80\x02K\x01.", FileKind::Pickle),
@@ -262,7 +265,7 @@ fn numbers_that_are_none_are_refused_by_tensor_and_position() {
         let place = file(&safetensors(&[], &tensors));
         let checkpoint = Checkpoint::open(place.path()).expect("opening does not look at the numbers");
         let options = LoadOptions {
-            input: Some([1, 8, 8]),
+            input: Some(image([1, 8, 8])),
             ..LoadOptions::default()
         };
         let Err(ModelError::File { cause, .. }) = Network::load(&checkpoint, &options) else {

@@ -154,6 +154,6 @@ fn the_cifar_network_is_inspected() {
     };
     let inspection = inspect(&checkpoint, &options);
     println!("{:?} {:#?}", inspection.model, inspection.findings);
-    assert_eq!(inspection.model.input, Some([3, 32, 32]));
+    assert_eq!(inspection.model.input, Some(vec![3, 32, 32]));
     assert!(inspection.findings.iter().all(|finding| finding.severity == Severity::Note));
 }

@@ -5,8 +5,8 @@
 pub mod assemble;
 pub mod chain;
 pub mod clarabel;
-pub mod convert;
 pub mod common;
+pub mod convert;
 pub mod eigenvalue;
 pub mod error;
 mod lapack;

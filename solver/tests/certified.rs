@@ -74,7 +74,13 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
     for layer in map.layers() {
         x = match layer {
             Layer::Dense { weight, bias } => (0..weight.rows())
-                .map(|i| weight.row(i).iter().zip(&x).fold(exact(bias[i]), |sum, (w, x)| sum + exact(*w) * x))
+                .map(|i| {
+                    weight
+                        .row(i)
+                        .iter()
+                        .zip(&x)
+                        .fold(exact(bias[i]), |sum, (w, x)| sum + exact(*w) * x)
+                })
                 .collect(),
             Layer::Activation(activation) => {
                 let slope = match activation {

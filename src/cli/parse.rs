@@ -1,16 +1,17 @@
 //! From the text of an argument to its value.
 
 use lipcert::jobs::solve::Goal;
-use lipcert_proofs::statement::Output;
+use lipcert_proofs::statement::{Output, Shape};
 
 use super::Shard;
 
-/// Reads `3x32x32`.
-pub(super) fn input_shape(text: &str) -> Result<[usize; 3], String> {
+/// Reads `3x32x32`, or `784` for a vector.
+pub(super) fn input_shape(text: &str) -> Result<Shape, String> {
     let sizes: Result<Vec<usize>, _> = text.split('x').map(|size| size.parse::<u16>().map(usize::from)).collect();
-    match sizes.map(<[usize; 3]>::try_from) {
-        Ok(Ok(shape)) if shape.iter().all(|&size| size > 0) => Ok(shape),
-        _ => Err("expected channels x height x width, e.g. `3x32x32`".to_owned()),
+    match sizes.as_deref() {
+        Ok(&[channels, height, width]) if channels * height * width > 0 => Ok(Shape::Image { channels, height, width }),
+        Ok(&[length]) if length > 0 => Ok(Shape::Flat(length)),
+        _ => Err("expected channels x height x width, e.g. `3x32x32`, or the length of a vector, e.g. `784`".to_owned()),
     }
 }
 
@@ -62,8 +63,9 @@ mod tests {
 
     #[test]
     fn arguments_and_nonsense() {
-        assert_eq!(input_shape("3x32x32"), Ok([3, 32, 32]));
-        for text in ["", "3", "3x32", "3x32x32x1", "0x1x1", "axbxc", "3x-1x2", "3x70000x1"] {
+        assert_eq!(input_shape("3x32x32").map(Shape::sizes), Ok(vec![3, 32, 32]));
+        assert_eq!(input_shape("784"), Ok(Shape::Flat(784)));
+        for text in ["", "0", "3x32", "3x32x32x1", "0x1x1", "axbxc", "3x-1x2", "3x70000x1"] {
             assert!(input_shape(text).is_err(), "{text}");
         }
         assert_eq!(shard("1/4"), Ok(Shard { index: 1, count: 4 }));

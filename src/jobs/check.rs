@@ -9,6 +9,7 @@ use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::CertificateFile;
 use lipcert_proofs::certificate::{ChainCertificate, Prepared};
 use lipcert_proofs::format::{FormatError, SIZE_MOST};
+use lipcert_proofs::statement::Shape;
 use rayon::prelude::*;
 
 use super::Progress;
@@ -44,8 +45,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     let bytes = read_limited(&options.certificate)?;
     let file = CertificateFile::read(&bytes).with_context(|| format!("certificate `{path}`"))?;
     let input = match file.input.shape.as_slice() {
-        &[channels, height, width] => [channels, height, width],
-        other => bail!("certificate `{path}`: the input shape {other:?} is not (channels, height, width)"),
+        &[channels, height, width] => Shape::Image { channels, height, width },
+        &[length] => Shape::Flat(length),
+        other => bail!("certificate `{path}`: the input shape {other:?} is neither (channels, height, width) nor (length)"),
     };
     let preprocess = if file.input.mean.is_empty() && file.input.std.is_empty() {
         Preprocess::None

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use lipcert_models::data::{DataOptions, Dataset};
-use lipcert_models::network::LoadOptions;
+use lipcert_models::network::{LoadOptions, image};
 
 use super::Progress;
 use super::certify::{OneRun, certify_one};
@@ -46,7 +46,7 @@ pub fn run(command: &str, progress: &dyn Progress) -> anyhow::Result<Outcome> {
         file.path(),
         None,
         &LoadOptions {
-            input: Some(dataset.shape()),
+            input: Some(image(dataset.shape())),
             ..LoadOptions::default()
         },
     )?;

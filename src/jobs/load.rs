@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use lipcert_models::checkpoint::Checkpoint;
-use lipcert_models::network::{LoadOptions, Network};
+use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::format::ModelBytes;
-use lipcert_proofs::statement::{Decimal, Layer, Output};
+use lipcert_proofs::statement::{Decimal, Layer, Output, Shape};
 
 use super::ModelOptions;
 use crate::results::Model;
@@ -33,19 +33,22 @@ impl Loaded {
     }
 }
 
-/// Reads a model; the input shape is the caller's, else that of the data, else what the file says.
+/// Reads a model; the input shape is the caller's, else that of the data, else what the file says. Images are vectors of as many numbers.
 pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>) -> anyhow::Result<Loaded> {
+    let data = data.map(image);
     if let (Some(asked), Some(found)) = (options.input, data)
         && asked != found
+        && asked != Shape::Flat(found.len())
     {
-        bail!("--input is {}, the samples are {}", shape_words(&asked), shape_words(&found));
+        let (asked, found) = (shape_words(&asked.sizes()), shape_words(&found.sizes()));
+        bail!("--input is {asked}, the samples are {found}");
     }
     let preprocess = match &options.preprocess {
         Some(text) => text.parse::<Preprocess>().context("--preprocess")?,
         None => Preprocess::File,
     };
     let options_of_file = LoadOptions {
-        input: options.input.or(data),
+        input: data.or(options.input),
         preprocess,
     };
     load_as(path, options.architecture.as_deref(), &options_of_file)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lipcert::jobs::verify::{Method, Options};
 use lipcert::jobs::{ModelOptions, Unwatched, verify};
 use lipcert_models::checkpoint::Checkpoint;
-use lipcert_models::network::{LoadOptions, Network};
+use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_proofs::CertificateFile;
 use lipcert_proofs::certificate::{LayerCertificate, Prepared};
 use lipcert_proofs::format::ModelBytes;
@@ -68,7 +68,7 @@ impl Reference {
             model: self.model.clone(),
             read: ModelOptions {
                 architecture: None,
-                input: Some(self.input),
+                input: Some(image(self.input)),
                 preprocess: Some(self.preprocess.to_owned()),
             },
             method: Method::Auto,
@@ -104,7 +104,7 @@ impl Reference {
             bytes: checkpoint.bytes(),
         };
         let options = LoadOptions {
-            input: Some(self.input),
+            input: Some(image(self.input)),
             preprocess: self.preprocess.parse().unwrap(),
         };
         let network = Network::load(&checkpoint, &options).unwrap();

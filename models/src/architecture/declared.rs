@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lipcert_proofs::statement::Decimal;
+use lipcert_proofs::statement::{Activation, Decimal, Operation, Shape};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ArchitectureError, Plan, PlannedLayer, ScaleKind};
+use super::{Architecture, ArchitectureError, DENSE_RELU, ONNX, Plan, PlannedLayer, ScaleKind, alias};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
 
@@ -24,10 +24,34 @@ struct Declaration {
     schema: String,
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    input: Option<[usize; 3]>,
+    input: Option<Input>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preprocess: Option<Normalization>,
     layers: Vec<Declared>,
+}
+
+/// Channels, height and width; or the length of a vector.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Input {
+    Image([usize; 3]),
+    Vector([usize; 1]),
+}
+
+impl Input {
+    const fn shape(self) -> Shape {
+        match self {
+            Self::Image([channels, height, width]) => Shape::Image { channels, height, width },
+            Self::Vector([length]) => Shape::Flat(length),
+        }
+    }
+
+    const fn of(shape: Shape) -> Self {
+        match shape {
+            Shape::Image { channels, height, width } => Self::Image([channels, height, width]),
+            Shape::Flat(length) => Self::Vector([length]),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +74,13 @@ enum Declared {
     ResidualDense { name: String },
     AveragePool { name: String, size: usize, divisor: u32 },
     Flatten { name: String },
+    Dense { name: String },
+    Relu { name: String },
+    LeakyRelu { name: String, slope: f64 },
+    Add { name: String },
+    Subtract { name: String },
+    Multiply { name: String },
+    Divide { name: String },
     NormalizedHead { name: String },
 }
 
@@ -65,6 +96,13 @@ impl Declared {
             | Self::ResidualDense { name }
             | Self::AveragePool { name, .. }
             | Self::Flatten { name }
+            | Self::Dense { name }
+            | Self::Relu { name }
+            | Self::LeakyRelu { name, .. }
+            | Self::Add { name }
+            | Self::Subtract { name }
+            | Self::Multiply { name }
+            | Self::Divide { name }
             | Self::NormalizedHead { name } => name,
         }
     }
@@ -81,6 +119,13 @@ impl Declared {
             Self::ResidualDense { .. } => ("residual-dense", false, false),
             Self::AveragePool { .. } => ("average-pool", true, true),
             Self::Flatten { .. } => ("flatten", true, true),
+            Self::Dense { .. } => ("dense", false, false),
+            Self::Relu { .. } => ("relu", false, false),
+            Self::LeakyRelu { .. } => ("leaky-relu", false, false),
+            Self::Add { .. } => ("add", false, false),
+            Self::Subtract { .. } => ("subtract", false, false),
+            Self::Multiply { .. } => ("multiply", false, false),
+            Self::Divide { .. } => ("divide", false, false),
             Self::NormalizedHead { .. } => ("normalized-head", true, true),
         }
     }
@@ -105,12 +150,13 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
     }
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let name = declaration.name;
-    if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) {
+    if name.is_empty() || name == ONNX || name.len() > 40 || !name.bytes().all(plain) {
         return Err(refuse_name("an architecture", &name));
     }
     too_large("number of layers", declaration.layers.len(), MAX_LAYERS)?;
-    for size in declaration.input.iter().flatten() {
-        too_large("input size", *size, MAX_SIDE)?;
+    let input = declaration.input.map(Input::shape);
+    for size in input.iter().flat_map(|input| input.sizes()) {
+        too_large("input size", size, MAX_SIDE)?;
     }
     let preprocess = match declaration.preprocess {
         Some(Normalization { mean, std }) => Some(Preprocess::explicit(mean, std).map_err(ArchitectureError::Preprocess)?),
@@ -125,7 +171,8 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
             return Err(refuse_name("a layer", &layer));
         }
         let (kind, in_sll, in_weighted) = declared.kind();
-        if (name == "sll" && !in_sll) || (name == "sll-weighted" && !in_weighted) {
+        let in_dense = !in_sll && !in_weighted && matches!(kind, "dense" | "relu" | "subtract" | "divide");
+        if (name == "sll" && !in_sll) || (name == "sll-weighted" && !in_weighted) || (name == DENSE_RELU && !in_dense) {
             let architecture = name;
             return Err(ArchitectureError::Kind {
                 layer,
@@ -142,7 +189,7 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
     }
     Ok(Architecture {
         name,
-        input: declaration.input,
+        input,
         preprocess,
         layers,
     })
@@ -166,6 +213,15 @@ pub(super) fn write(architecture: &Architecture) -> String {
             },
             Plan::AveragePool { size, divisor } => Declared::AveragePool { name, size, divisor },
             Plan::Flatten => Declared::Flatten { name },
+            Plan::Affine { .. } => Declared::Dense { name },
+            Plan::Activation(Activation::Relu) => Declared::Relu { name },
+            Plan::Activation(Activation::LeakyRelu { slope }) => Declared::LeakyRelu { name, slope },
+            Plan::Elementwise { operation, .. } => match operation {
+                Operation::Add => Declared::Add { name },
+                Operation::Subtract => Declared::Subtract { name },
+                Operation::Multiply => Declared::Multiply { name },
+                Operation::Divide => Declared::Divide { name },
+            },
             Plan::Head { .. } => Declared::NormalizedHead { name },
         }
     });
@@ -173,42 +229,79 @@ pub(super) fn write(architecture: &Architecture) -> String {
     let declaration = Declaration {
         schema: SCHEMA.to_owned(),
         name: architecture.name.clone(),
-        input: architecture.input,
+        input: architecture.input.map(Input::of),
         preprocess: normalization.map(|(mean, std)| Normalization { mean, std }),
         layers: layers.collect(),
     };
     serde_json::to_string(&declaration).expect("texts and numbers")
 }
 
-/// Takes the tensors of a layer out of the map and reads its sizes off them.
-fn plan(declared: &Declared, tensors: &mut HashMap<&str, &TensorInfo>) -> Result<Plan, ArchitectureError> {
-    let name = declared.name();
-    let scale = declared.scale();
-    let mut take = |field: &str, expected: &[&[usize]]| {
-        let full = format!("{name}.{field}");
-        let Some(info) = tensors.remove(full.as_str()) else {
-            return Err(ArchitectureError::Missing { tensor: full });
+/// The tensors that no layer has taken yet, for one layer.
+struct Parameters<'m, 't> {
+    layer: &'m str,
+    tensors: &'m mut HashMap<&'t str, &'t TensorInfo>,
+}
+
+impl Parameters<'_, '_> {
+    /// The shape of a parameter, if it is there; 0 stands for any size.
+    fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
+        let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
+            .into_iter()
+            .flatten();
+        let Some(info) = names.find_map(|name| self.tensors.remove(name.as_str())) else {
+            return Ok(None);
         };
         let fits = |expected: &&&[usize]| {
             let pairs = || expected.iter().zip(&info.shape);
             expected.len() == info.shape.len() && pairs().all(|(want, found)| *found > 0 && (*want == 0 || want == found))
         };
         match expected.iter().find(fits) {
-            Some(_) => Ok(info.shape.clone()),
+            Some(_) => Ok(Some(info.shape.clone())),
             None => Err(ArchitectureError::Shape {
-                tensor: full,
+                tensor: info.name.clone(),
                 expected: expected[0].to_vec(),
                 found: info.shape.clone(),
             }),
         }
-    };
+    }
+
+    /// The shape of a parameter that must be there.
+    fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
+        self.find(field, expected)?.ok_or_else(|| ArchitectureError::Missing {
+            tensor: format!("{}.{field}", self.layer),
+        })
+    }
+
+    fn elementwise(&mut self, operation: Operation) -> Result<Plan, ArchitectureError> {
+        let entries = self.take("operand", &[&[0]])?[0];
+        Ok(Plan::Elementwise { operation, entries })
+    }
+}
+
+/// Takes the tensors of a layer out of the map and reads its sizes off them.
+fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>) -> Result<Plan, ArchitectureError> {
+    let name = declared.name();
+    let scale = declared.scale();
+    let mut parameters = Parameters { layer: name, tensors };
     Ok(match declared {
+        Declared::Add { .. } => parameters.elementwise(Operation::Add)?,
+        Declared::Subtract { .. } => parameters.elementwise(Operation::Subtract)?,
+        Declared::Multiply { .. } => parameters.elementwise(Operation::Multiply)?,
+        Declared::Divide { .. } => parameters.elementwise(Operation::Divide)?,
+        Declared::Dense { .. } => {
+            let weight = parameters.take("weight", &[&[0, 0]])?;
+            let (outputs, features) = (weight[0], weight[1]);
+            let bias = parameters.find("bias", &[&[outputs], &[1, outputs]])?.is_some();
+            Plan::Affine { outputs, features, bias }
+        }
+        Declared::Relu { .. } => Plan::Activation(Activation::Relu),
+        Declared::LeakyRelu { slope, .. } => Plan::Activation(Activation::LeakyRelu { slope: *slope }),
         Declared::PadChannels { channels, .. } => {
             too_large("number of channels", *channels, MAX_SIDE)?;
             Plan::PadChannels { channels: *channels }
         }
         Declared::SllConv { .. } | Declared::SllConvWeighted { .. } | Declared::ResidualConv { .. } => {
-            let kernel = take("kernel", &[&[0, 0, 0, 0]])?;
+            let kernel = parameters.take("kernel", &[&[0, 0, 0, 0]])?;
             let (inner, channels, size) = (kernel[0], kernel[1], kernel[2]);
             if kernel[3] != size {
                 return Err(ArchitectureError::Shape {
@@ -217,8 +310,8 @@ fn plan(declared: &Declared, tensors: &mut HashMap<&str, &TensorInfo>) -> Result
                     found: kernel,
                 });
             }
-            take("bias", &[&[inner], &[1, inner, 1, 1]])?;
-            take(scale.tensor(), &[&[inner]])?;
+            parameters.take("bias", &[&[inner], &[1, inner, 1, 1]])?;
+            parameters.take(scale.tensor(), &[&[inner]])?;
             Plan::Conv {
                 scale,
                 inner,
@@ -227,10 +320,10 @@ fn plan(declared: &Declared, tensors: &mut HashMap<&str, &TensorInfo>) -> Result
             }
         }
         Declared::SllDense { .. } | Declared::AolDense { .. } | Declared::ResidualDense { .. } => {
-            let weight = take("weight", &[&[0, 0]])?;
+            let weight = parameters.take("weight", &[&[0, 0]])?;
             let (inner, features) = (weight[0], weight[1]);
-            take("bias", &[&[inner], &[1, inner]])?;
-            take(scale.tensor(), &[&[inner]])?;
+            parameters.take("bias", &[&[inner], &[1, inner]])?;
+            parameters.take(scale.tensor(), &[&[inner]])?;
             Plan::Dense { scale, inner, features }
         }
         Declared::AveragePool { size, divisor, .. } => Plan::AveragePool {
@@ -239,8 +332,8 @@ fn plan(declared: &Declared, tensors: &mut HashMap<&str, &TensorInfo>) -> Result
         },
         Declared::Flatten { .. } => Plan::Flatten,
         Declared::NormalizedHead { .. } => {
-            let weight = take("weight", &[&[0, 0]])?;
-            take("bias", &[&[weight[0]]])?;
+            let weight = parameters.take("weight", &[&[0, 0]])?;
+            parameters.take("bias", &[&[weight[0]]])?;
             Plan::Head {
                 classes: weight[0],
                 features: weight[1],

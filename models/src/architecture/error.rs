@@ -1,6 +1,6 @@
 //! Why tensors are not those of a known architecture.
 
-use crate::checkpoint::Dtype;
+use crate::checkpoint::{Dtype, GraphError};
 
 /// Why the tensors of a file are not those of a known architecture.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,20 @@ pub enum ArchitectureError {
         /// Its name.
         tensor: String,
     },
+    /// A tensor among those of dense layers that is none of them.
+    #[error(
+        "tensor `{tensor}` of shape {shape:?} is neither the weight (two sizes) nor the bias of a plain dense layer, numbered as the others: \
+         declare the architecture"
+    )]
+    NotLinear {
+        /// Its name.
+        tensor: String,
+        /// Its sizes.
+        shape: Vec<usize>,
+    },
+    /// A graph that is not a chain of layers that are read.
+    #[error(transparent)]
+    Graph(GraphError),
     /// A tensor that belongs to no layer.
     #[error("tensor `{tensor}` belongs to no layer")]
     Extra {

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::archive::ArchiveError;
+use super::lists::ListsError;
+use super::matlab::MatlabError;
 use super::npz::NpyError;
+use super::onnx::OnnxError;
 use super::pickle::PickleError;
 use super::safetensors::SafetensorsError;
 use super::state_dict::StateDictError;
@@ -26,10 +29,6 @@ pub enum FileKind {
     Elf,
     /// HDF5, as Keras and MATLAB v7.3 write it.
     Hdf5,
-    /// MATLAB version 5.
-    Matlab,
-    /// One `.npy` array outside an archive.
-    Npy,
     /// JSON text.
     Json,
     /// Other text.
@@ -48,9 +47,7 @@ impl fmt::Display for FileKind {
             Self::Gzip => "a gzip stream",
             Self::Tar => "a tar archive",
             Self::Elf => "an executable",
-            Self::Hdf5 => "an HDF5 file",
-            Self::Matlab => "a MATLAB v5 file",
-            Self::Npy => "a single .npy array",
+            Self::Hdf5 => "an HDF5 file (Keras, or MATLAB v7.3)",
             Self::Json => "JSON text",
             Self::Text => "text",
             Self::Pickle => "a Python pickle that torch.save did not write",
@@ -73,7 +70,9 @@ pub enum FileError {
     #[error("the file is empty")]
     Empty,
     /// None of the formats.
-    #[error("not a checkpoint: it looks like {looks_like} (torch zip, torch legacy, safetensors and npz are read)")]
+    #[error(
+        "not a checkpoint: it looks like {looks_like} (torch zip, torch legacy, safetensors, npz, npy, ONNX, MATLAB v5 and nested lists are read)"
+    )]
     UnknownFormat {
         /// What its first bytes say.
         looks_like: FileKind,
@@ -101,6 +100,15 @@ pub enum FileError {
         /// What is wrong.
         cause: NpyError,
     },
+    /// A malformed ONNX model.
+    #[error("ONNX: {0}")]
+    Onnx(OnnxError),
+    /// A malformed MATLAB file.
+    #[error("MATLAB: {0}")]
+    Matlab(MatlabError),
+    /// Text that is not matrices as nested lists.
+    #[error("nested lists: {0}")]
+    Lists(ListsError),
     /// A malformed or unreadable tensor.
     #[error("tensor `{tensor}`: {cause}")]
     Tensor {
@@ -126,6 +134,24 @@ impl From<LegacyError> for FileError {
 impl From<SafetensorsError> for FileError {
     fn from(cause: SafetensorsError) -> Self {
         Self::Safetensors(cause)
+    }
+}
+
+impl From<OnnxError> for FileError {
+    fn from(cause: OnnxError) -> Self {
+        Self::Onnx(cause)
+    }
+}
+
+impl From<MatlabError> for FileError {
+    fn from(cause: MatlabError) -> Self {
+        Self::Matlab(cause)
+    }
+}
+
+impl From<ListsError> for FileError {
+    fn from(cause: ListsError) -> Self {
+        Self::Lists(cause)
     }
 }
 

@@ -20,6 +20,14 @@ pub enum Format {
     Safetensors,
     /// An archive of numpy arrays.
     Npz,
+    /// One numpy array.
+    Npy,
+    /// A graph of the Open Neural Network Exchange.
+    Onnx,
+    /// MATLAB version 5.
+    Matlab,
+    /// Matrices as nested lists of decimals in text.
+    Lists,
 }
 
 impl fmt::Display for Format {
@@ -29,6 +37,10 @@ impl fmt::Display for Format {
             Self::TorchLegacy => "torch-legacy",
             Self::Safetensors => "safetensors",
             Self::Npz => "npz",
+            Self::Npy => "npy",
+            Self::Onnx => "onnx",
+            Self::Matlab => "matlab",
+            Self::Lists => "lists",
         })
     }
 }
@@ -42,6 +54,14 @@ pub(super) enum Family {
     Pickle,
     /// Safetensors.
     Safetensors,
+    /// One numpy array.
+    Npy,
+    /// A message of protocol buffers that begins as a model does.
+    Onnx,
+    /// MATLAB version 5.
+    Matlab,
+    /// Text that begins with two brackets.
+    Lists,
     /// Nothing that is read.
     Other(FileKind),
 }
@@ -62,10 +82,23 @@ pub(super) fn sniff(head: &[u8]) -> Family {
         return Family::Pickle;
     }
     let starts = |magic: &[u8]| head.starts_with(magic);
+    // the first field of a model is its version, a small number; the next one is another field that models have
+    if let [0x08, 1..=0x7f, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72, ..] = head {
+        return Family::Onnx;
+    }
+    if starts(b"\x93NUMPY") {
+        return Family::Npy;
+    }
+    if starts(b"MATLAB 5.0") || matches!(head.get(124..128), Some([_, _, b'I', b'M'] | [_, _, b'M', b'I'])) && starts(b"MATLAB") {
+        return Family::Matlab;
+    }
     let text = !head.is_empty()
         && head
             .iter()
             .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..));
+    if text && head.starts_with(b"[[") {
+        return Family::Lists;
+    }
     Family::Other(if starts(b"\x89PNG") {
         FileKind::Png
     } else if starts(b"\xff\xd8\xff") {
@@ -74,12 +107,8 @@ pub(super) fn sniff(head: &[u8]) -> Family {
         FileKind::Gzip
     } else if starts(b"\x7fELF") {
         FileKind::Elf
-    } else if starts(b"\x89HDF\r\n") {
+    } else if starts(b"\x89HDF\r\n") || starts(b"MATLAB 7.3") {
         FileKind::Hdf5
-    } else if starts(b"MATLAB 5.0") {
-        FileKind::Matlab
-    } else if starts(b"\x93NUMPY") {
-        FileKind::Npy
     } else if head.get(257..262) == Some(b"ustar") {
         FileKind::Tar
     } else if text && matches!(head.trim_ascii_start().first(), Some(b'{' | b'[')) {

@@ -1,4 +1,4 @@
-//! Numpy archives: a zip archive of `.npy` arrays.
+//! Numpy arrays: a zip archive of `.npy` arrays, or a single one.
 
 use std::fs::File;
 
@@ -10,6 +10,9 @@ use super::{Contents, Place, TensorInfo};
 
 /// The longest header of an array that is read; numpy's own limit is 10,000 characters.
 const MAX_HEADER: u64 = 1 << 14;
+
+/// The name of an array outside an archive.
+const SINGLE: &str = "array";
 
 /// Why an array was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -53,29 +56,50 @@ pub enum NpyError {
 pub(super) fn read(file: &mut File, length: u64, entries: Vec<(String, Blob)>) -> Result<Contents, FileError> {
     let mut contents = Contents::default();
     for (entry, blob) in entries {
-        let refuse = |cause| FileError::Npy {
+        let name = entry.strip_suffix(".npy").ok_or_else(|| FileError::Npy {
             tensor: shown(entry.as_bytes()),
-            cause,
-        };
-        let name = entry.strip_suffix(".npy").ok_or_else(|| refuse(NpyError::NotAnArray))?;
+            cause: NpyError::NotAnArray,
+        })?;
         blob.check(&entry, length)?;
-        let head = blob.head(file, MAX_HEADER)?;
-        let Header { dtype, view, start } = header(&head).map_err(refuse)?;
-        // the count was checked to leave room for eight bytes an element
-        let expected = (view.count() * dtype.size()) as u64;
-        let found = blob.size.saturating_sub(start);
-        if found != expected || start > blob.size {
-            let shape = view.shape().to_vec();
-            return Err(refuse(NpyError::Length { shape, expected, found }));
-        }
-        let info = TensorInfo {
-            name: name.to_owned(),
-            dtype,
-            shape: view.shape().to_vec(),
-        };
-        contents.tensors.push((info, Place { blob, start, view }));
+        contents.tensors.push(array(file, &entry, name, blob)?);
     }
     Ok(contents)
+}
+
+/// Reads the header of a file that is one array; the tensor is called [`SINGLE`].
+///
+/// # Errors
+///
+/// [`FileError::Npy`], [`FileError::Io`].
+pub(super) fn read_single(file: &mut File, length: u64) -> Result<Contents, FileError> {
+    let tensor = array(file, SINGLE, SINGLE, Blob::plain(0, length))?;
+    Ok(Contents {
+        tensors: vec![tensor],
+        ..Contents::default()
+    })
+}
+
+/// Reads the header of one array, called `entry` where it is refused.
+fn array(file: &mut File, entry: &str, name: &str, blob: Blob) -> Result<(TensorInfo, Place), FileError> {
+    let refuse = |cause| FileError::Npy {
+        tensor: shown(entry.as_bytes()),
+        cause,
+    };
+    let head = blob.head(file, MAX_HEADER)?;
+    let Header { dtype, view, start } = header(&head).map_err(refuse)?;
+    // the count was checked to leave room for eight bytes an element
+    let expected = (view.count() * dtype.size()) as u64;
+    let found = blob.size.saturating_sub(start);
+    if found != expected || start > blob.size {
+        let shape = view.shape().to_vec();
+        return Err(refuse(NpyError::Length { shape, expected, found }));
+    }
+    let info = TensorInfo {
+        name: name.to_owned(),
+        dtype,
+        shape: view.shape().to_vec(),
+    };
+    Ok((info, Place::in_file(blob, start, view)))
 }
 
 /// What the header of an array says.

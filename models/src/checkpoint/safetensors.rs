@@ -104,7 +104,7 @@ pub(super) fn read(file: &mut File, length: u64) -> Result<Contents, FileError> 
         let shape = stored.shape;
         contents
             .tensors
-            .push((TensorInfo { name, dtype, shape }, Place { blob, start: 0, view }));
+            .push((TensorInfo { name, dtype, shape }, Place::in_file(blob, 0, view)));
     }
     Ok(contents)
 }

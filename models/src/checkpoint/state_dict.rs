@@ -112,7 +112,7 @@ pub(super) fn contents(
                 dtype: storage.dtype,
                 shape: view.shape().to_vec(),
             },
-            Place { blob, start: 0, view },
+            Place::in_file(blob, 0, view),
         ));
     }
     let storages = heap.storages().iter().zip(used).filter(|(_, used)| *used);

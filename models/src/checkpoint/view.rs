@@ -172,6 +172,15 @@ impl View {
         })
     }
 
+    /// The same elements with the two axes of a matrix swapped; other ranks stay as they are.
+    pub(crate) fn transposed(mut self) -> Self {
+        if self.shape.len() == 2 {
+            self.shape.swap(0, 1);
+            self.strides.swap(0, 1);
+        }
+        self
+    }
+
     /// The sizes.
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
@@ -281,6 +290,7 @@ mod tests {
         assert_eq!(sliced.gather(stored[2..9].to_vec()), [2., 4., 6., 8.]);
         let repeated = View::strided(1, &[3, 2], &[0, 1], 3).expect("small");
         assert_eq!(repeated.gather(vec![5., 6.]), [5., 6., 5., 6., 5., 6.]);
+        assert_eq!(transposed.transposed().gather(stored.clone()), stored);
         let column = View::column_major(vec![2, 3]).expect("small");
         assert_eq!(column.gather((0..6).map(f64::from).collect()), [0., 2., 4., 1., 3., 5.]);
     }

@@ -100,6 +100,13 @@ pub enum Oddity {
     },
     /// Float64 numbers that are no float32 numbers: float32 code computes another function.
     NotFloat32,
+    /// The file holds weights only: the activation between the layers is a convention.
+    AssumedActivation {
+        /// Its kind, as in [`lipcert_proofs::statement::Layer::kind`].
+        activation: &'static str,
+    },
+    /// A tensor that the graph computes from constants; it is rounded at every step.
+    Computed,
     /// Layers whose `q` has no effect.
     InertQ {
         /// How many.
@@ -126,6 +133,8 @@ impl Oddity {
             Self::ZeroRows { .. }
             | Self::Scaling { .. }
             | Self::Subnormal { .. }
+            | Self::AssumedActivation { .. }
+            | Self::Computed
             | Self::InertQ { .. }
             | Self::OptimizerState { .. } => Severity::Note,
         }
@@ -170,6 +179,15 @@ impl fmt::Display for Oddity {
                 write!(f, "{count} entries below the normal range of float32, the first at {first:?}")
             }
             Self::NotFloat32 => f.write_str("float64 entries that no float32 equals"),
+            Self::AssumedActivation { activation } => {
+                write!(
+                    f,
+                    "assumed activation {activation} between the layers: the file does not say, `--arch` does"
+                )
+            }
+            Self::Computed => {
+                f.write_str("computed from constants of the graph, rounded at every step; the network has these numbers")
+            }
             Self::InertQ { layers } => write!(f, "q cancels in {layers} layers: T = Σ|KᵀK| row by row, whatever q is"),
             Self::OptimizerState { key } => write!(f, "`{key}` is in the file and is not read"),
         }

@@ -91,7 +91,7 @@ pub(crate) fn expected_digits() -> Arrays {
 pub(crate) fn digits_network() -> (NetworkMap, Vec<String>) {
     let checkpoint = Checkpoint::open(&fixture("sll_digits/digits.pth")).unwrap();
     let options = LoadOptions {
-        input: Some([1, 8, 8]),
+        input: Some(image(1, 8, 8)),
         preprocess: "mean=0.3053".parse().unwrap(),
     };
     let network = Network::load(&checkpoint, &options).unwrap();

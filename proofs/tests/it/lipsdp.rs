@@ -254,14 +254,23 @@ fn reject_table() {
     }
     for value in [1e201, f64::INFINITY, 1e-201] {
         let refused = example.check(&with(value), bound);
-        assert!(matches!(refused, Err(CheckError::OutOfRange { what: "multiplier", .. })), "{value}");
+        assert!(
+            matches!(refused, Err(CheckError::OutOfRange { what: "multiplier", .. })),
+            "{value}"
+        );
     }
     for bound in [0.0, -1.0, f64::NAN] {
         let refused = example.check(&good, bound);
-        assert!(matches!(refused, Err(CheckError::NotPositive { what: "lipschitz", .. })), "{bound}");
+        assert!(
+            matches!(refused, Err(CheckError::NotPositive { what: "lipschitz", .. })),
+            "{bound}"
+        );
     }
     for bound in [f64::INFINITY, 1e101, 1e-101] {
-        assert!(matches!(example.check(&good, bound), Err(CheckError::OutOfRange { .. })), "{bound}");
+        assert!(
+            matches!(example.check(&good, bound), Err(CheckError::OutOfRange { .. })),
+            "{bound}"
+        );
     }
     for wrong in [vec![], vec![vec![1.0; 3]], vec![vec![1.0; 4], vec![1.0; 4]]] {
         assert!(matches!(example.check(&wrong, bound), Err(CheckError::Shape { .. })));
@@ -276,8 +285,15 @@ fn weights_of_extreme_size() {
         let chain = Chain::of(&map, Output::All).expect("a chain");
         let multipliers = vec![vec![second * second * (1.0 + 1e-9)]];
         let optimum = first * second;
-        assert_eq!(check(&chain, &multipliers, optimum * (1.0 + 1e-8)), Ok(()), "{first:e} {second:e}");
-        assert!(check(&chain, &multipliers, optimum * (1.0 - 1e-8)).is_err(), "{first:e} {second:e}");
+        assert_eq!(
+            check(&chain, &multipliers, optimum * (1.0 + 1e-8)),
+            Ok(()),
+            "{first:e} {second:e}"
+        );
+        assert!(
+            check(&chain, &multipliers, optimum * (1.0 - 1e-8)).is_err(),
+            "{first:e} {second:e}"
+        );
     }
     let map = dense_network(&[matrix(1, 1, vec![1e151]), matrix(1, 1, vec![1.0])], Activation::Relu);
     let chain = Chain::of(&map, Output::All).expect("a chain");
