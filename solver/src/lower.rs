@@ -72,11 +72,7 @@ pub fn approx_lower_bound(chain: &Chain, biases: &[Vec<f64>], options: &Options)
             });
         }
     }
-    let mut search = Search {
-        chain,
-        biases,
-        work: 0,
-    };
+    let mut search = Search { chain, biases, work: 0 };
     let mut random = Random::new(options.seed);
     let mut best = LowerBound {
         approx_lipschitz: 0.0,
@@ -142,7 +138,9 @@ impl Search<'_> {
     /// Moves on as long as the Jacobian grows.
     fn climb(&mut self, point: Vec<f64>, options: &Options) -> Option<State> {
         let inputs = point.len();
-        let begin: Vec<f64> = (0..inputs).map(|i| 1.0 + (i as f64 * 0.618_033_988_749_895).fract()).collect();
+        let begin: Vec<f64> = (0..inputs)
+            .map(|i| 1.0 + (i as f64 * 0.618_033_988_749_895).fract())
+            .collect();
         let mut state = self.visit(point, &begin, 12)?;
         for _ in 0..options.moves {
             if self.work > options.work {

@@ -21,10 +21,10 @@
 //! That general feasible points of LipSDP lead to closed forms that contain and improve on it: Syed and Hu, *Improved scalable Lipschitz bounds for deep neural
 //! networks*, 2025 (of which the abstract was read, not the formulas).
 
-use faer::linalg::triangular_solve;
-use faer::prelude::default;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor;
+use faer::linalg::triangular_solve;
+use faer::prelude::default;
 use faer::{Mat, MatRef, Par};
 
 use super::diagonal;
