@@ -169,7 +169,7 @@ impl Search<'_> {
         }
         // The last digits of the norm.
         let (right, norm) = self.norm(&state.slopes, state.right.clone(), 100);
-        (norm.is_finite()).then(|| State { right, norm, ..state })
+        norm.is_finite().then_some(State { right, norm, ..state })
     }
 
     /// The slopes at a point and about the norm of its Jacobian; nothing if a preactivation is too near zero.

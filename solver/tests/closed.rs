@@ -4,12 +4,12 @@ mod nets;
 
 use faer::{Mat, Par};
 use lipcert_solver::SolveError;
-use lipcert_solver::chain::{Slope, Solution, Status};
+use lipcert_solver::chain::{Candidate, Chain, Slope, Solution, Status};
 use lipcert_solver::closed::recursion::{Choice, Direction};
 use lipcert_solver::closed::{diagonal, product, recursion};
 use lipcert_solver::common::approx_gram;
 use nalgebra::DMatrix;
-use nets::{chain_of, matrix, published, random_chain, slack};
+use nets::{chain_of, matrix, published, random_chain};
 use proptest::prelude::*;
 
 /// The smallest eigenvalue of `diag(t) − G` over the largest `t`.
@@ -20,8 +20,50 @@ fn inside(gram: &Mat<f64>, scale: &[f64]) -> f64 {
     matrix.symmetric_eigenvalues().min()
 }
 
+/// The smallest eigenvalue of `P(Λ, ρ)`, its diagonal scaled to one, by nalgebra.
+fn slack(chain: &Chain, candidate: &Candidate) -> f64 {
+    let widths = chain.widths();
+    let starts: Vec<usize> = widths
+        .iter()
+        .scan(0, |sum, width| {
+            *sum += width;
+            Some(*sum - width)
+        })
+        .collect();
+    let size: usize = widths.iter().sum();
+    let mut p = DMatrix::<f64>::zeros(size, size);
+    for i in 0..widths[0] {
+        p[(i, i)] = candidate.lipschitz.powi(2);
+    }
+    for (layer, (weight, slope)) in chain.weights().iter().zip(chain.slopes()).enumerate() {
+        for k in 0..weight.nrows() {
+            let row = |steep: f64| {
+                let mut vector = DMatrix::<f64>::zeros(size, 1);
+                vector[(starts[layer + 1] + k, 0)] = 1.0;
+                for j in 0..weight.ncols() {
+                    vector[(starts[layer] + j, 0)] = -steep * weight[(k, j)];
+                }
+                vector
+            };
+            let (a, b) = (row(slope.lo), row(slope.hi));
+            p += candidate.multipliers[layer][k] * (&a * b.transpose() + &b * a.transpose());
+        }
+    }
+    let output = chain.output();
+    let last = starts[widths.len() - 1];
+    for i in 0..output.ncols() {
+        for j in 0..output.ncols() {
+            p[(last + i, last + j)] -= (0..output.nrows()).map(|k| output[(k, i)] * output[(k, j)]).sum::<f64>();
+        }
+    }
+    let roots: Vec<f64> = (0..size).map(|i| p[(i, i)].max(1e-300).sqrt()).collect();
+    DMatrix::from_fn(size, size, |i, j| p[(i, j)] / roots[i] / roots[j])
+        .symmetric_eigenvalues()
+        .min()
+}
+
 /// Every candidate satisfies the inequality up to rounding, later ones with higher bounds.
-fn check(chain: &lipcert_solver::chain::Chain, solution: &Solution) {
+fn check(chain: &Chain, solution: &Solution) {
     assert_eq!(solution.status, Status::Closed);
     let mut before = 0.0;
     for candidate in &solution.candidates {
@@ -36,7 +78,7 @@ fn bound(solution: &Solution) -> f64 {
     solution.candidates[0].lipschitz
 }
 
-fn fast(chain: &lipcert_solver::chain::Chain) -> f64 {
+fn fast(chain: &Chain) -> f64 {
     let bounds = recursion::bounds(chain).expect("slopes from zero");
     let fast = |bound: &&recursion::Bound| bound.direction == Direction::Forward && bound.choice == Choice::Spectral;
     bounds.iter().find(fast).expect("finite").approx_lipschitz
@@ -44,7 +86,7 @@ fn fast(chain: &lipcert_solver::chain::Chain) -> f64 {
 
 #[test]
 fn the_formulas_of_a_known_layer() {
-    // Reference values: numpy.
+    // Reference values computed in Python.
     let weight = faer::mat![
         [0.59, 0.71, 0.79, -0.35],
         [-0.46, 0.86, -0.19, -1.28],

@@ -142,7 +142,7 @@ fn a_network_that_is_always_off() {
 
 #[test]
 fn published_networks() {
-    // LipSDP with one multiplier a neuron lies above every lower bound.
+    // Beside published upper bounds (ECLipsE-Fast).
     for (name, above) in [("lipsdp/random_weights.npz", 39.902), ("lipsdp/mnist_weights.npz", 26.809)] {
         let Some(chain) = published(name) else { continue };
         let options = Options {

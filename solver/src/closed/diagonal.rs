@@ -85,7 +85,7 @@ pub fn row_sums(gram: MatRef<'_, f64>) -> Vec<f64> {
 ///
 /// # Source
 ///
-/// Araujo et al., *A Unified Algebraic Perspective on Lipschitz Neural Networks*, ICLR 2023, Theorem 3 (SLL).
+/// Araujo et al., *A Unified Algebraic Perspective on Lipschitz Neural Networks*, ICLR 2023 (SLL).
 #[must_use]
 pub fn weighted_row_sums(gram: MatRef<'_, f64>, q: &[f64]) -> Vec<f64> {
     let n = gram.nrows().min(q.len());
@@ -139,7 +139,7 @@ pub fn iterated_row_sums(gram: MatRef<'_, f64>, iterations: u32) -> Vec<f64> {
     for _ in 1..iterations {
         let largest = (0..n).map(|i| power[(i, i)]).fold(0.0, f64::max);
         let unit = if largest > 0.0 { power_of_two(largest) } else { 1.0 };
-        power = power * faer::Scale(unit.recip());
+        power *= faer::Scale(unit.recip());
         exponent = 2.0 * (exponent + unit.log2());
         power = &power * &power;
         order *= 2.0;

@@ -200,7 +200,7 @@ impl Pass {
     fn new(chain: &Chain, direction: Direction) -> Result<Self, SolveError> {
         let mut matrices = Vec::with_capacity(chain.hidden() + 1);
         for (layer, (weight, slope)) in chain.weights().iter().zip(chain.slopes()).enumerate() {
-            if slope.lo < 0.0 || slope.lo > 0.0 {
+            if slope.lo.abs() > 0.0 {
                 return Err(SolveError::Slope {
                     layer,
                     lo: slope.lo,

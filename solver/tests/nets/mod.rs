@@ -1,16 +1,15 @@
-//! Networks for the tests: random ones, published ones, and the matrix of LipSDP in another library.
+//! Networks for the tests: random ones and published ones.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use faer::Mat;
-use lipcert_solver::chain::{Candidate, Chain, Slope};
-use nalgebra::DMatrix;
+use lipcert_solver::chain::{Chain, Slope};
 use ndarray::{Array2, Ix2, OwnedRepr};
 use ndarray_npy::NpzReader;
 
 /// A repeatable matrix with entries in `[low, low + 2)`.
-pub fn matrix(rows: usize, cols: usize, low: f64, seed: u64) -> Mat<f64> {
+pub(crate) fn matrix(rows: usize, cols: usize, low: f64, seed: u64) -> Mat<f64> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     Mat::from_fn(rows, cols, |_, _| {
         state = state
@@ -21,7 +20,7 @@ pub fn matrix(rows: usize, cols: usize, low: f64, seed: u64) -> Mat<f64> {
 }
 
 /// A random chain of these widths, the last one that of the output.
-pub fn random_chain(widths: &[usize], slope: Slope, low: f64, seed: u64) -> Chain {
+pub(crate) fn random_chain(widths: &[usize], slope: Slope, low: f64, seed: u64) -> Chain {
     let mut matrices: Vec<Mat<f64>> = widths
         .windows(2)
         .enumerate()
@@ -33,7 +32,7 @@ pub fn random_chain(widths: &[usize], slope: Slope, low: f64, seed: u64) -> Chai
 }
 
 /// A chain of ReLU layers from rows.
-pub fn chain_of(matrices: Vec<Mat<f64>>) -> Chain {
+pub(crate) fn chain_of(matrices: Vec<Mat<f64>>) -> Chain {
     let mut matrices = matrices;
     let output = matrices.pop().expect("an output");
     let slopes = vec![Slope::UNIT; matrices.len()];
@@ -42,7 +41,7 @@ pub fn chain_of(matrices: Vec<Mat<f64>>) -> Chain {
 
 /// A published network; nothing, with a remark, where it is not at hand.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-pub fn published(name: &str) -> Option<Chain> {
+pub(crate) fn published(name: &str) -> Option<Chain> {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/data/nets_npz")
         .join(name);
@@ -57,46 +56,4 @@ pub fn published(name: &str) -> Option<Chain> {
         matrices.push(Mat::from_fn(weight.nrows(), weight.ncols(), |i, j| weight[[i, j]]));
     }
     Some(chain_of(matrices))
-}
-
-/// The smallest eigenvalue of `P(Λ, ρ)`, its diagonal scaled to one, by nalgebra.
-pub fn slack(chain: &Chain, candidate: &Candidate) -> f64 {
-    let widths = chain.widths();
-    let starts: Vec<usize> = widths
-        .iter()
-        .scan(0, |sum, width| {
-            *sum += width;
-            Some(*sum - width)
-        })
-        .collect();
-    let size: usize = widths.iter().sum();
-    let mut p = DMatrix::<f64>::zeros(size, size);
-    for i in 0..widths[0] {
-        p[(i, i)] = candidate.lipschitz.powi(2);
-    }
-    for (layer, (weight, slope)) in chain.weights().iter().zip(chain.slopes()).enumerate() {
-        for k in 0..weight.nrows() {
-            let row = |steep: f64| {
-                let mut vector = DMatrix::<f64>::zeros(size, 1);
-                vector[(starts[layer + 1] + k, 0)] = 1.0;
-                for j in 0..weight.ncols() {
-                    vector[(starts[layer] + j, 0)] = -steep * weight[(k, j)];
-                }
-                vector
-            };
-            let (a, b) = (row(slope.lo), row(slope.hi));
-            p += candidate.multipliers[layer][k] * (&a * b.transpose() + &b * a.transpose());
-        }
-    }
-    let output = chain.output();
-    let last = starts[widths.len() - 1];
-    for i in 0..output.ncols() {
-        for j in 0..output.ncols() {
-            p[(last + i, last + j)] -= (0..output.nrows()).map(|k| output[(k, i)] * output[(k, j)]).sum::<f64>();
-        }
-    }
-    let roots: Vec<f64> = (0..size).map(|i| p[(i, i)].max(1e-300).sqrt()).collect();
-    DMatrix::from_fn(size, size, |i, j| p[(i, j)] / roots[i] / roots[j])
-        .symmetric_eigenvalues()
-        .min()
 }
