@@ -29,7 +29,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            starts: 40,
+            starts: 200,
             moves: 60,
             work: 2_000_000_000,
             seed: 1,
