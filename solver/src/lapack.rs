@@ -8,7 +8,10 @@
 //! # Source
 //!
 //! Anderson et al., *LAPACK Users' Guide*, third edition, SIAM 1999; the routines carry the names from there.
-#![expect(unsafe_code, reason = "a C interface hands over raw pointers, and its symbols have no mangled names")]
+#![expect(
+    unsafe_code,
+    reason = "a C interface hands over raw pointers, and its symbols have no mangled names"
+)]
 #![expect(clippy::too_many_arguments, reason = "the interface fixes the arguments")]
 
 use std::ffi::{c_char, c_int};
@@ -187,7 +190,13 @@ unsafe extern "C" fn dgemm_(
 ) {
     let (m, n, k) = (extent(*m), extent(*n), extent(*k));
     // SAFETY: the caller vouches for lengths and for `c` overlapping neither `a` nor `b`.
-    let (a, b, mut c) = unsafe { (operand(*trans_a, a, m, k, *lda), operand(*trans_b, b, k, n, *ldb), view_mut(c, m, n, *ldc)) };
+    let (a, b, mut c) = unsafe {
+        (
+            operand(*trans_a, a, m, k, *lda),
+            operand(*trans_b, b, k, n, *ldb),
+            view_mut(c, m, n, *ldc),
+        )
+    };
     scale(c.rb_mut(), *beta, |_, _| true);
     matmul(c, Accum::Add, a, b, *alpha, Par::Seq);
 }
@@ -214,7 +223,13 @@ unsafe extern "C" fn dgemv_(
     let (m, n) = (extent(*m), extent(*n));
     let (rows, cols) = if is_option(*trans, b'N') { (m, n) } else { (n, m) };
     // SAFETY: the caller vouches for lengths and for `y` overlapping neither `a` nor `x`.
-    let (a, x, mut y) = unsafe { (operand(*trans, a, rows, cols, *lda), column(x, cols, *incx), column_mut(y, rows, *incy)) };
+    let (a, x, mut y) = unsafe {
+        (
+            operand(*trans, a, rows, cols, *lda),
+            column(x, cols, *incx),
+            column_mut(y, rows, *incy),
+        )
+    };
     scale(y.rb_mut(), *beta, |_, _| true);
     matmul(y, Accum::Add, a, x, *alpha, Par::Seq);
 }
@@ -415,7 +430,11 @@ unsafe extern "C" fn dsyevr_(
         // SAFETY: where vectors are asked for, `isuppz` has room for two numbers an eigenvalue: the rows where its vector may be nonzero.
         unsafe { (isuppz.add(2 * k).write(1), isuppz.add(2 * k + 1).write(*n)) };
     }
-    let vectors = if wanted { ComputeEigenvectors::Yes } else { ComputeEigenvectors::No };
+    let vectors = if wanted {
+        ComputeEigenvectors::Yes
+    } else {
+        ComputeEigenvectors::No
+    };
     let scratch = self_adjoint_evd_scratch::<f64>(size, vectors, Par::Seq, Default::default());
     let values = w.col_mut(0).as_diagonal_mut();
     if self_adjoint_evd(a, values, z, Par::Seq, stack!(scratch), Default::default()).is_err() {

@@ -82,7 +82,11 @@ mod tests {
     #[test]
     fn the_order_is_upper_by_columns() {
         let matrix = DMatrix::from_row_slice(3, 3, &[1.0, 2.0, 4.0, 2.0, 3.0, 5.0, 4.0, 5.0, 6.0]);
-        let packed: Vec<f64> = pack(&matrix).iter().enumerate().map(|(k, v)| v / [1.0, SQRT_2][usize::from(![0, 2, 5].contains(&k))]).collect();
+        let packed: Vec<f64> = pack(&matrix)
+            .iter()
+            .enumerate()
+            .map(|(k, v)| v / [1.0, SQRT_2][usize::from(![0, 2, 5].contains(&k))])
+            .collect();
         for (found, expected) in packed.iter().zip(1..=6) {
             assert!((found - f64::from(expected)).abs() <= 8.0 * f64::EPSILON, "{packed:?}");
         }

@@ -77,7 +77,10 @@ impl ChainProblem {
         }
         let mut weights: Vec<DMatrix<f64>> = chain.weights().iter().map(|weight| to_nalgebra(weight.as_ref())).collect();
         let mut input = None;
-        if let Some(first) = weights.first_mut().filter(|first| path.is_none() && first.nrows() < first.ncols()) {
+        if let Some(first) = weights
+            .first_mut()
+            .filter(|first| path.is_none() && first.nrows() < first.ncols())
+        {
             let factors = first.transpose().qr();
             *first = factors.r().transpose();
             widths[0] = first.ncols();
@@ -171,7 +174,10 @@ impl ChainProblem {
     ///
     /// [`SolveError::NoCandidate`] if the solver denies that the problem has a solution, or its numbers are not finite.
     pub fn solution(&self, answer: &SdpCandidate) -> Result<Solution, SolveError> {
-        let status = answer.status.of_iterate().filter(|_| answer.x.iter().all(|value| value.is_finite()));
+        let status = answer
+            .status
+            .of_iterate()
+            .filter(|_| answer.x.iter().all(|value| value.is_finite()));
         let Some(status) = status else {
             return Err(SolveError::NoCandidate { method: "clarabel" });
         };

@@ -65,9 +65,7 @@ impl GramProblem {
         let largest = super::positive_or_one(sums.iter().copied().fold(0.0, f64::max));
         let units: Vec<f64> = match objective {
             Objective::Largest => vec![largest; n],
-            Objective::Trace | Objective::Weighted(_) => {
-                sums.iter().map(|sum| if *sum > 0.0 { *sum } else { largest }).collect()
-            }
+            Objective::Trace | Objective::Weighted(_) => sums.iter().map(|sum| if *sum > 0.0 { *sum } else { largest }).collect(),
         };
         let mut pencil = Pencil::new(n);
         for i in 0..n {
@@ -104,7 +102,11 @@ impl GramProblem {
     #[must_use]
     pub fn read(&self, x: &[f64], inward: f64) -> Vec<f64> {
         let value = |i: usize| x[i.min(x.len() - 1)];
-        self.units.iter().enumerate().map(|(i, unit)| unit * (value(i) + inward)).collect()
+        self.units
+            .iter()
+            .enumerate()
+            .map(|(i, unit)| unit * (value(i) + inward))
+            .collect()
     }
 
     /// The objective in the units of the weight, from the scaled one.
