@@ -295,7 +295,11 @@ fn eigenvalues_and_vectors() {
                 assert_near(&(&z * DMatrix::from_diagonal(&values.into()) * z.transpose()), &a, 1e-12);
                 assert_near(&z.tr_mul(&z), &DMatrix::identity(n, n), 1e-12);
             } else {
-                assert!(vectors.iter().all(|value| value.is_nan() || value.to_bits() == OUTSIDE.to_bits()));
+                assert!(
+                    vectors
+                        .iter()
+                        .all(|value| value.is_nan() || value.to_bits() == OUTSIDE.to_bits())
+                );
             }
         }
     }
