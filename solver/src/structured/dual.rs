@@ -4,7 +4,7 @@ use faer::{Mat, MatRef, Par};
 
 use super::dense::product;
 use super::problem::{Problem, exponent, largest, scaled};
-use super::schur::Inverse;
+use super::schur::{Factor, solve};
 use crate::chain::{Chain, DualVectors};
 
 /// The most vectors that are tried.
@@ -98,48 +98,92 @@ fn balanced(block: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(block.nrows(), block.ncols(), |i, j| scaled(block[(i, j)], -shift))
 }
 
-/// The leading vectors of `Z`: those of its last block, and `V_{i−1} = −T_iᵀ V_i`. Most important first.
-pub(super) fn leading(problem: &Problem, inverse: &Inverse, par: Par) -> Option<Vec<Mat<f64>>> {
-    let hidden = problem.hidden();
-    let last = &inverse.diagonal[hidden];
-    let n = last.nrows();
-    let rank = RANK_MOST.min(n);
-    // The optimum moves what the output sees: a start from the rows of C, filled up with a fixed sequence.
-    let mut basis = Mat::from_fn(n, rank, |i, j| {
-        if j < problem.output.nrows().min(rank / 2) {
-            problem.output[(j, i)]
-        } else {
-            ((i * 31 + j * 17) as f64 * 0.618_033_988_749_895).fract() - 0.5 + if i % rank == j { 1.0 } else { 0.0 }
+/// The leading vectors of `Z = P⁻¹`, each block in the scale of its own diagonal of `P`; most important first.
+pub(super) struct Leading {
+    /// Orthonormal columns in that scale, all blocks one below the other.
+    basis: Mat<f64>,
+    /// Where blocks start.
+    offsets: Vec<usize>,
+}
+
+impl Leading {
+    /// Starts with what the output sees, filled up with a fixed sequence.
+    pub(super) fn new(problem: &Problem) -> Self {
+        let mut offsets = vec![0];
+        for width in &problem.widths {
+            offsets.push(offsets[offsets.len() - 1] + width);
         }
-    });
-    for _ in 0..SWEEPS {
-        basis = product(last.as_ref(), basis.as_ref(), 1.0, par);
-        for j in 0..rank {
-            let norm = basis.col(j).norm_l2();
-            if norm > 0.0 {
-                (0..n).for_each(|i| basis[(i, j)] /= norm);
+        let total = offsets[offsets.len() - 1];
+        let rank = RANK_MOST.min(total);
+        let last = offsets[offsets.len() - 2];
+        let basis = Mat::from_fn(total, rank, |i, j| {
+            let seen = if i >= last && j < problem.output.nrows() {
+                problem.output[(j, i - last)]
+            } else {
+                0.0
+            };
+            seen + 0.1 * (((i * 31 + j * 17 + i * j) as f64 * 0.618_033_988_749_895).fract() - 0.5)
+        });
+        Self { basis, offsets }
+    }
+
+    /// Some steps of subspace iteration at `x`, from where the last call ended; the blocks of the vectors.
+    pub(super) fn refine(&mut self, problem: &Problem, x: &[f64], factor: &Factor, par: Par) -> Option<Vec<Mat<f64>>> {
+        let (total, rank) = (self.basis.nrows(), self.basis.ncols());
+        let mut scales = vec![x[0].sqrt(); problem.widths[0]];
+        for i in 1..=problem.hidden() {
+            scales.extend(problem.multipliers(x, i).iter().map(|value| (2.0 * value).sqrt()));
+        }
+        let apply = |basis: &Mat<f64>| -> Mat<f64> {
+            let mut blocks = self.split(basis, |row| scales[row]);
+            solve(problem, x, factor, &mut blocks, par);
+            let mut image = Mat::zeros(total, rank);
+            for (block, window) in blocks.iter().zip(self.offsets.windows(2)) {
+                for j in 0..rank {
+                    for i in window[0]..window[1] {
+                        image[(i, j)] = block[(i - window[0], j)] * scales[i];
+                    }
+                }
             }
+            image
+        };
+        let mut basis = self.basis.clone();
+        for _ in 0..SWEEPS {
+            basis = apply(&basis);
+            for j in 0..rank {
+                let norm = basis.col(j).norm_max();
+                if norm > 0.0 {
+                    (0..total).for_each(|i| basis[(i, j)] /= norm);
+                }
+            }
+            basis = basis.qr().compute_thin_Q();
         }
-        basis = basis.qr().compute_thin_Q();
+        let small = product(basis.transpose(), apply(&basis).as_ref(), 1.0, par);
+        let decomposition = small.self_adjoint_eigen(faer::Side::Lower).ok()?;
+        let values = decomposition.S().column_vector();
+        let top = values[rank - 1];
+        if !top.is_finite() || top <= 0.0 {
+            return None;
+        }
+        let directions = product(basis.as_ref(), decomposition.U(), 1.0, par);
+        self.basis = Mat::from_fn(total, rank, |i, j| directions[(i, rank - 1 - j)]);
+        let weighted = Mat::from_fn(total, rank, |i, j| {
+            self.basis[(i, j)] * (values[rank - 1 - j] / top).max(0.0).sqrt()
+        });
+        Some(self.split(&weighted, |row| scales[row].recip()))
     }
-    let image = product(last.as_ref(), basis.as_ref(), 1.0, par);
-    let small = product(basis.transpose(), image.as_ref(), 1.0, par);
-    let decomposition = small.self_adjoint_eigen(faer::Side::Lower).ok()?;
-    let values = decomposition.S().column_vector();
-    let top = values[rank - 1];
-    if top.is_nan() || top <= 0.0 {
-        return None;
+
+    /// The blocks of a tall matrix with scaled rows.
+    fn split(&self, tall: &Mat<f64>, scale: impl Fn(usize) -> f64) -> Vec<Mat<f64>> {
+        self.offsets
+            .windows(2)
+            .map(|window| {
+                Mat::from_fn(window[1] - window[0], tall.ncols(), |i, j| {
+                    tall[(window[0] + i, j)] * scale(window[0] + i)
+                })
+            })
+            .collect()
     }
-    let directions = product(basis.as_ref(), decomposition.U(), 1.0, par);
-    let mut blocks = vec![Mat::from_fn(n, rank, |i, j| {
-        directions[(i, rank - 1 - j)] * (values[rank - 1 - j] / top).max(0.0).sqrt()
-    })];
-    for i in (0..hidden).rev() {
-        let next = product(inverse.transfers[i].transpose(), blocks[blocks.len() - 1].as_ref(), -1.0, par);
-        blocks.push(next);
-    }
-    blocks.reverse();
-    Some(blocks)
 }
 
 /// The first `rank` vectors of each block.
