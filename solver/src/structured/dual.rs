@@ -13,9 +13,9 @@ const RANK_MOST: usize = 32;
 /// Steps of subspace iteration.
 const SWEEPS: usize = 3;
 
-/// Scales the rows of each hidden block, first to last, onto the border of `⟨v − αu, v − βu⟩ ≤ 0` with `u` a row of `W_i V_{i−1}`.
+/// Scales the rows of each hidden block, first to last, until `⟨v − αu, v − βu⟩ ≤ 0` with `u` the same row of `W_i V_{i−1}`.
 ///
-/// A row that no scale brings there is moved towards the middle `(α + β) u / 2`. Returns `‖C V_h‖_F / ‖V_0‖_F`, 0 if that is not a number.
+/// Where `α β ≤ 0` a row goes to the border, otherwise only as far as it must; one that no scale brings there moves towards `(α + β) u / 2`. Returns `‖C V_h‖_F / ‖V_0‖_F`, 0 if that is not a number.
 pub(super) fn shrink(
     weights: &[Mat<f64>],
     slopes: &[(f64, f64)],
@@ -37,24 +37,26 @@ pub(super) fn shrink(
             }
             let (sum, square) = (lo + hi, lo * hi);
             let discriminant = (sum * uv).powi(2) - 4.0 * square * uu * vv;
-            let scale = (sum * uv + discriminant.sqrt()) / (2.0 * vv);
-            if discriminant >= 0.0 && scale > 0.0 && scale.is_finite() {
+            let root = |sign: f64| (sum * uv + sign * discriminant.sqrt()) / (2.0 * vv);
+            // Without a linear part no scale is too small, and the largest is the border whatever the scale of the block.
+            let scale = if square <= 0.0 {
+                root(1.0).max(0.0)
+            } else {
+                1.0f64.max(root(-1.0)).min(root(1.0))
+            };
+            if discriminant >= 0.0 && scale.is_finite() {
                 (0..block.ncols()).for_each(|c| block[(k, c)] *= scale);
                 continue;
             }
+            // Rows with no scale inside the ball around its middle move towards that.
             let away = (vv - sum * uv + 0.25 * sum * sum * uu).max(0.0).sqrt();
-            let part = if square <= 0.0 || away == 0.0 {
-                0.0
-            } else {
+            let part = if away > 0.0 {
                 (0.5 * (hi - lo) * uu.sqrt() / away).min(1.0)
-            };
-            let keep_middle = if square <= 0.0 && vv > 0.0 {
-                0.0
             } else {
-                0.5 * sum * (1.0 - part)
+                0.0
             };
             for c in 0..block.ncols() {
-                block[(k, c)] = keep_middle * arriving[(k, c)] + part * block[(k, c)];
+                block[(k, c)] = 0.5 * sum * (1.0 - part) * arriving[(k, c)] + part * block[(k, c)];
             }
         }
     }
@@ -65,7 +67,7 @@ pub(super) fn shrink(
 
 /// About the lower bound of `√ρ` that the vectors show after a shrink, see [`DualVectors`]; 0 where they show none.
 ///
-/// Scales of layers and of vectors cannot overflow.
+/// Where `α β > 0` the scale of a block counts, elsewhere it does not. Scales of layers and of vectors cannot overflow.
 #[must_use]
 pub fn approx_dual_bound(chain: &Chain, vectors: &DualVectors) -> f64 {
     let widths = chain.widths();
@@ -79,23 +81,27 @@ pub fn approx_dual_bound(chain: &Chain, vectors: &DualVectors) -> f64 {
     if !fits || rank == 0 {
         return 0.0;
     }
-    let mut total = 0;
-    let mut level = |matrix: MatRef<'_, f64>| {
-        let shift = exponent(largest(matrix)).unwrap_or(0);
-        total += shift;
-        Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| scaled(matrix[(i, j)], -shift))
-    };
-    let weights: Vec<Mat<f64>> = chain.weights().iter().map(|weight| level(weight.as_ref())).collect();
-    let output = level(chain.output());
+    let level =
+        |matrix: MatRef<'_, f64>, shift: i32| Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| scaled(matrix[(i, j)], -shift));
+    let own = |matrix: MatRef<'_, f64>| exponent(largest(matrix)).unwrap_or(0);
     let slopes: Vec<(f64, f64)> = chain.slopes().iter().map(|slope| (slope.lo, slope.hi)).collect();
-    let mut blocks: Vec<Mat<f64>> = vectors.blocks.iter().map(balanced).collect();
-    scaled(shrink(&weights, &slopes, output.as_ref(), &mut blocks, Par::Seq), total)
-}
-
-/// The block times a power of two, with entries around one.
-fn balanced(block: &Mat<f64>) -> Mat<f64> {
-    let shift = exponent(largest(block.as_ref())).unwrap_or(0);
-    Mat::from_fn(block.nrows(), block.ncols(), |i, j| scaled(block[(i, j)], -shift))
+    let mut shift = own(vectors.blocks[0].as_ref());
+    let mut blocks = vec![level(vectors.blocks[0].as_ref(), shift)];
+    let (mut weights, mut total) = (Vec::new(), 0);
+    for (i, weight) in chain.weights().iter().enumerate() {
+        let of_weight = own(weight.as_ref());
+        weights.push(level(weight.as_ref(), of_weight));
+        (total, shift) = (total + of_weight, shift + of_weight);
+        let block = vectors.blocks[i + 1].as_ref();
+        let free = slopes[i].0 * slopes[i].1 <= 0.0;
+        blocks.push(level(block, if free { own(block) } else { shift }));
+    }
+    let of_output = own(chain.output());
+    let output = level(chain.output(), of_output);
+    scaled(
+        shrink(&weights, &slopes, output.as_ref(), &mut blocks, Par::Seq),
+        total + of_output,
+    )
 }
 
 /// The leading vectors of `Z = P⁻¹`, each block in the scale of its own diagonal of `P`; most important first.
