@@ -6,6 +6,7 @@ use std::fs;
 
 use faer::{Mat, Par};
 use lipcert_solver::chain::Unwatched;
+use lipcert_solver::closed::diagonal;
 use lipcert_solver::common::{Options, approx_gram, minimize_trace};
 
 /// A number of `/proc/self/<file>` behind `key`; 0 where there is none.
@@ -47,8 +48,12 @@ fn main() {
     } else {
         asked
     };
-    println!("|    n |    m | CPU s | peak MB | objective | dual | gap | status | steps | rank |");
-    println!("|-----:|-----:|------:|--------:|----------:|-----:|----:|--------|------:|-----:|");
+    println!(
+        "|    n |    m | CPU s | peak MB | objective | dual | gap | status | steps | rank | aol | spectral | perron | gram-3 |"
+    );
+    println!(
+        "|-----:|-----:|------:|--------:|----------:|-----:|----:|--------|------:|-----:|----:|---------:|-------:|-------:|"
+    );
     for n in sizes {
         let m = n * 45 / 32;
         let weight = random_weight(m, n);
@@ -56,14 +61,24 @@ fn main() {
         let gram = approx_gram(weight.as_ref(), Par::Seq);
         let solution = minimize_trace(gram.as_ref(), &Options::default(), &Unwatched).expect("a solution");
         let seconds = cpu_seconds() - start;
+        let peak = status("VmHWM:") / 1024.0;
+        let closed = diagonal::all(gram.as_ref());
+        let sum = |name: &str| {
+            let line = closed.iter().find(|line| line.name == name);
+            line.map_or(f64::NAN, |line| line.scale.iter().sum::<f64>())
+        };
         let (objective, dual) = (solution.approx_objective, solution.approx_dual);
         println!(
-            "| {n} | {m} | {seconds:.2} | {:.0} | {objective:.6} | {dual:.6} | {:.1e} | {:?} | {} | {} |",
-            status("VmHWM:") / 1024.0,
+            "| {n} | {m} | {seconds:.2} | {:.0} | {objective:.6} | {dual:.6} | {:.1e} | {:?} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            peak,
             (objective - dual) / objective,
             solution.status,
             solution.iterations,
             solution.dual.ncols(),
+            sum("aol"),
+            sum("spectral"),
+            sum("perron"),
+            sum("gram-3"),
         );
     }
 }

@@ -24,6 +24,8 @@ mod barrier;
 mod feasible;
 mod scaled;
 
+pub(crate) use scaled::power_of_two;
+
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef, Par, Side};
 
@@ -219,7 +221,7 @@ pub fn minimize_largest(gram: MatRef<'_, f64>, options: &Options) -> Result<Comm
     let n = gram.nrows();
     scaled::check(gram, &vec![1.0; n])?;
     let largest = (0..n).map(|i| gram[(i, i)]).fold(0.0, f64::max);
-    let unit = if largest > 0.0 { scaled::power_of_two(largest) } else { 1.0 };
+    let unit = if largest > 0.0 { power_of_two(largest) } else { 1.0 };
     let scaled = Mat::from_fn(n, n, |i, j| gram[(i.max(j), i.min(j))] / unit);
     let failed = SolveError::NoCandidate {
         method: "the largest eigenvalue",

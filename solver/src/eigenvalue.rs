@@ -139,6 +139,16 @@ pub fn approx_on_grid(gram: &Gram, scale: &[f64], grid: usize) -> Option<f64> {
     largest.is_finite().then_some(largest)
 }
 
+/// About the largest eigenvalue of a symmetric matrix (both triangles filled). Nothing if a routine fails or the numbers overflow.
+pub(crate) fn largest(matrix: MatRef<'_, f64>) -> Option<f64> {
+    let value = if matrix.nrows() <= DENSE_MOST {
+        matrix.self_adjoint_eigenvalues(Side::Lower).ok()?.last().copied()?
+    } else {
+        leading(matrix, Par::Seq)?.0
+    };
+    value.is_finite().then_some(value.max(0.0))
+}
+
 /// The largest eigenvalue of a symmetric matrix (both triangles filled) and its vector `(n, 1)`, as far as subspace iteration finds it, from below.
 ///
 /// Nothing if a routine fails or the numbers overflow.

@@ -25,7 +25,7 @@ use faer::linalg::matmul::triangular::{BlockStructure, matmul as structured_matm
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::prelude::{Reborrow, ReborrowMut};
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// The addresses of the routines defined here. Whoever asks for them makes the linker keep them.
 pub(crate) fn symbols() -> [*const (); 22] {
@@ -339,12 +339,25 @@ fn add_lower(target: MatMut<'_, f64>, lhs: MatRef<'_, f64>, rhs: MatRef<'_, f64>
 unsafe extern "C" fn dpotrf_(uplo: &c_char, n: &c_int, a: *mut f64, lda: &c_int, info: &mut c_int) {
     let n = extent(*n);
     // SAFETY: the caller vouches for the length.
-    let a = unsafe { lower_mut(*uplo, a, n, *lda) };
+    let mut a = unsafe { lower_mut(*uplo, a, n, *lda) };
+    // The factorisation uses the other triangle as working memory, which the contract leaves to the caller.
+    let mut factor = Mat::from_fn(n, n, |i, j| if i >= j { a[(i, j)] } else { 0.0 });
     let scratch = cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default());
-    *info = match cholesky_in_place(a, Default::default(), Par::Seq, stack!(scratch), Default::default()) {
+    *info = match cholesky_in_place(
+        factor.as_mut(),
+        Default::default(),
+        Par::Seq,
+        stack!(scratch),
+        Default::default(),
+    ) {
         Ok(_) => 0,
         Err(LltError::NonPositivePivot { index }) => one_based(index),
     };
+    for j in 0..n {
+        for i in j..n {
+            a[(i, j)] = factor[(i, j)];
+        }
+    }
 }
 
 /// An index of ours as LAPACK counts, and has room for: it came from a `c_int`.

@@ -5,15 +5,16 @@
 pub mod assemble;
 pub mod chain;
 pub mod clarabel;
+pub mod closed;
 pub mod common;
 pub mod convert;
 pub mod eigenvalue;
 pub mod error;
 mod lapack;
+pub mod lower;
 pub mod problem;
+mod random;
 pub mod structured;
 pub mod svec;
-
-mod random;
 
 pub use error::SolveError;

@@ -76,7 +76,7 @@ fn trace(gram: &Mat<f64>) -> CommonSolution {
         tolerance: 1e-9,
         ..Options::default()
     };
-    let solution = minimize_trace(gram.as_ref(), &options, &Unwatched).unwrap();
+    let solution = minimize_trace(gram.as_ref(), &options, &Unwatched).expect("a solution");
     check(gram, &vec![1.0; gram.nrows()], &solution);
     solution
 }

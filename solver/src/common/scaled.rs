@@ -103,7 +103,7 @@ impl Scaled {
 }
 
 /// The power of two just below a positive number.
-pub(super) fn power_of_two(value: f64) -> f64 {
+pub(crate) fn power_of_two(value: f64) -> f64 {
     2.0_f64.powf(value.log2().floor().clamp(-1000.0, 1000.0))
 }
 

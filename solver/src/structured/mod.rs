@@ -4,6 +4,7 @@
 //! gradient in `O(Σ n³)` and its Hessian in `O(n N²)`; Newton's method on the barrier `τ ρ − log det P` follows the central path. On the way every
 //! iterate is strictly feasible, and the leading vectors of `P⁻¹` are a point of the dual, so both sides of the optimum are known at any time.
 
+mod constant;
 mod dense;
 mod dual;
 mod hessian;
@@ -13,11 +14,11 @@ mod schur;
 mod start;
 mod step;
 
-use faer::{Mat, Par};
+use faer::Par;
 
 pub use dual::approx_dual_bound;
 
-use crate::chain::{Candidate, Chain, DualVectors, Solution, Status, Watch};
+use crate::chain::{Candidate, Chain, Solution, Status, Watch};
 use crate::error::SolveError;
 use problem::{Problem, Reduction, reduce};
 
@@ -41,7 +42,7 @@ impl Default for Options<'_> {
     fn default() -> Self {
         Self {
             tolerance: 1e-6,
-            iterations: 200,
+            iterations: 500,
             parallel: Par::Seq,
             start: None,
         }
@@ -59,7 +60,7 @@ pub fn lipsdp_neuron(chain: &Chain, options: &Options<'_>, watch: &dyn Watch) ->
     let method = "LipSDP-Neuron";
     let missing = SolveError::NoCandidate { method };
     let Some((problem, reduction)) = reduce(chain, options.parallel) else {
-        return constant(chain).ok_or(missing);
+        return constant::solution(chain).ok_or(missing);
     };
     path::follow(&problem, &reduction, options, watch).ok_or(missing)
 }
@@ -95,7 +96,7 @@ pub fn layerwise(chain: &Chain) -> Result<Solution, SolveError> {
 fn closed(chain: &Chain, method: &'static str, solve: impl Fn(&Problem) -> Option<Vec<f64>>) -> Result<Solution, SolveError> {
     let missing = SolveError::NoCandidate { method };
     let Some((problem, reduction)) = reduce(chain, Par::Seq) else {
-        return constant(chain).ok_or(missing);
+        return constant::solution(chain).ok_or(missing);
     };
     let x = solve(&problem).ok_or(missing.clone())?;
     let candidates: Vec<Candidate> = SLACK
@@ -118,22 +119,4 @@ fn closed(chain: &Chain, method: &'static str, solve: impl Fn(&Problem) -> Optio
 fn inside(problem: &Problem, reduction: &Reduction<'_>, x: &[f64], slack: f64) -> Option<Candidate> {
     let larger: Vec<f64> = x.iter().map(|value| value * (1.0 + slack)).collect();
     reduction.candidate(problem, &larger)
-}
-
-/// The solution of a map that does not depend on its input: a bound far below the usual scale.
-fn constant(chain: &Chain) -> Option<Solution> {
-    let widths = chain.widths();
-    let _ = &widths;
-    Some(Solution {
-        candidates: Vec::new(),
-        dual: Some(DualVectors {
-            blocks: widths
-                .iter()
-                .map(|n| Mat::from_fn(*n, 1, |i, _| if i == 0 { 1.0 } else { 0.0 }))
-                .collect(),
-        }),
-        approx_dual: 0.0,
-        status: Status::Closed,
-        iterations: 0,
-    })
 }

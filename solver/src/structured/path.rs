@@ -2,11 +2,11 @@
 
 use faer::{Mat, Par};
 
-use super::dual::{first, leading, shrink};
+use super::dual::{Leading, first, shrink};
 use super::hessian;
 use super::problem::{Problem, Reduction};
-use super::schur::{Factor, Inverse, apply, factor, gradient, invert, solve};
-use super::step::{Curvature, dot, projective};
+use super::schur::{Factor, apply, factor, gradient, invert, solve};
+use super::step::{Curvature, dot};
 use super::{Options, start};
 use crate::chain::{Solution, Status, Watch};
 
@@ -15,9 +15,6 @@ const KEPT: usize = 8;
 
 /// The weight of the objective grows by at most this factor a step.
 const LEAP: f64 = 60.0;
-
-/// The weight of `log s` grows by this factor once the point is centred.
-const GROW: f64 = 3.0;
 
 /// A step is taken for centred below this decrement.
 const CENTRED: f64 = 0.6;
@@ -29,6 +26,7 @@ struct Best<'a> {
     watch: &'a dyn Watch,
     tolerance: f64,
     par: Par,
+    leading: Leading,
     /// Points with ever smaller `ρ`, the best last.
     points: Vec<Vec<f64>>,
     /// The best vectors of the dual and their value, before any reduction of their number.
@@ -46,8 +44,8 @@ impl Best<'_> {
     }
 
     /// Takes the leading vectors of `P⁻¹` at `x`, moved along with the Newton step `toward`, `V − P⁻¹ Ṗ V / 2`.
-    fn vectors(&mut self, x: &[f64], here: &Factor, inverse: &Inverse, toward: &[f64]) {
-        let Some(mut blocks) = leading(self.problem, inverse, self.par) else {
+    fn vectors(&mut self, x: &[f64], here: &Factor, toward: &[f64]) {
+        let Some(mut blocks) = self.leading.refine(self.problem, x, here, self.par) else {
             return;
         };
         let mut change = apply(self.problem, toward, &blocks, self.par);
@@ -127,7 +125,6 @@ impl Best<'_> {
 
 /// The gradient and the factored Hessian of the barrier at a point.
 struct Local {
-    inverse: Inverse,
     /// The gradient of the barrier.
     slope: Vec<f64>,
     curvature: Option<Curvature>,
@@ -140,7 +137,6 @@ impl Local {
         let mut target = Mat::zeros(x.len(), x.len());
         hessian::fill(problem, x, &inverse, &mut target, par);
         Self {
-            inverse,
             slope,
             curvature: Curvature::factor(target, par),
         }
@@ -157,52 +153,19 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         watch,
         tolerance: options.tolerance,
         par,
+        leading: Leading::new(problem),
         points: Vec::new(),
         dual: None,
     };
-    let mut weight = problem.output.nrows().min(problem.widths[problem.hidden()]) as f64;
     let begin = options
         .start
         .and_then(|candidate| reduction.variables(problem, candidate))
-        .or_else(|| start::layerwise(problem, weight, par))
+        .or_else(|| start::layerwise(problem, parameter, par))
         .or_else(|| start::fast(problem, par))?;
     let (mut x, mut here) = enlarge(problem, begin, par)?;
-    let mut iterations = 0;
     best.point(&x);
-    // First to the centre, where the objective has no scale.
-    loop {
-        if watch.stop() || iterations >= options.iterations {
-            let status = if iterations >= options.iterations {
-                Status::Iterations
-            } else {
-                Status::Stopped
-            };
-            return best.solution(status, iterations);
-        }
-        iterations += 1;
-        let local = Local::new(problem, &x, &here, par);
-        let Some(curvature) = &local.curvature else {
-            break;
-        };
-        let mut step = projective(curvature, &x, &local.slope, weight + parameter, par);
-        if step.decrement < 0.5 {
-            if weight > parameter {
-                break;
-            }
-            weight *= GROW;
-            step = projective(curvature, &x, &local.slope, weight + parameter, par);
-        }
-        let total = weight + parameter;
-        let found = start::search(problem, &x, &here, (&step.along, step.shrink, step.decrement), total, par);
-        let Some((moved, factored)) = found else {
-            break;
-        };
-        x = moved;
-        here = factored;
-        best.point(&x);
-    }
-    let mut tau = (weight + parameter) / x[0];
-    let (mut failures, mut extra) = (0, 0);
+    let mut goal: Option<Goal> = None;
+    let (mut iterations, mut failures, mut extra) = (0, 0, 0);
     let status = loop {
         if watch.stop() {
             break Status::Stopped;
@@ -215,49 +178,120 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         let Some(curvature) = &local.curvature else {
             break Status::Stalled;
         };
-        let mut unit = vec![0.0; x.len()];
-        unit[0] = 1.0;
-        let from_unit = curvature.solve(&unit, par);
-        let from_slope = curvature.solve(&local.slope, par);
-        let toward: Vec<f64> = from_slope.iter().zip(&from_unit).map(|(a, b)| -a - tau * b).collect();
-        let decrement = -(dot(&local.slope, &toward) + tau * toward[0]);
+        let mut goal_here = goal
+            .take()
+            .unwrap_or_else(|| Goal::through(&x, &local.slope, curvature, parameter, par));
+        let wish = goal_here.gradient(&local.slope);
+        let toward: Vec<f64> = curvature.solve(&wish, par).iter().map(|step| -step).collect();
+        let decrement = -dot(&wish, &toward);
         let root = decrement.max(0.0).sqrt();
-        if root < 1.0 {
-            best.vectors(&x, &here, &local.inverse, &toward);
+        if goal_here.left == 0.0 && root < 1.0 {
+            best.vectors(&x, &here, &toward);
             if best.done() {
                 break Status::Converged;
             }
         }
-        let Some((moved, factored)) = newton(problem, &x, &here, (&toward, tau, decrement), par) else {
+        if goal_here.left > 0.0 && root < CENTRED {
+            let pull = goal_here.tangent();
+            if dot(&pull, &curvature.solve(&pull, par)).sqrt() < CENTRED {
+                goal_here.left = 0.0;
+                goal = Some(goal_here);
+                continue;
+            }
+        }
+        if let Some((moved, factored)) = newton(problem, &x, &here, (&toward, &goal_here, decrement), par) {
+            x = moved;
+            here = factored;
+            best.point(&x);
+        } else {
             failures += 1;
             if failures > 2 {
                 break Status::Stalled;
             }
-            tau *= 2.0;
-            continue;
-        };
-        x = moved;
-        here = factored;
-        best.point(&x);
+        }
         // The gap at the centre is below the tolerance: only the centre is missing.
-        let far_enough = parameter <= 0.5 * options.tolerance * tau * x[0];
+        let far_enough = goal_here.left == 0.0 && parameter <= 0.5 * options.tolerance * goal_here.tau * x[0];
         if far_enough {
             extra += 1;
             if extra > 12 {
                 break Status::Stalled;
             }
         } else if root < CENTRED {
-            if let Some((moved, factored, grown)) = predict(problem, &x, (&from_unit, tau), par) {
+            let direction = curvature.solve(&goal_here.tangent(), par);
+            if let Some((moved, factored, length)) = predict(problem, &x, &direction, goal_here.longest(), par) {
                 x = moved;
                 here = factored;
-                tau *= grown;
+                goal_here.advance(length);
                 best.point(&x);
-            } else {
-                tau *= 2.0;
             }
         }
+        goal = Some(goal_here);
     };
     best.solution(status, iterations)
+}
+
+/// The linear term `τ ρ − left ⟨start, x⟩` that is minimised together with the barrier.
+///
+/// `start` is chosen so that the first point is a centre; the path from there to `left = 0` stays away from the border, and so does the one that follows,
+/// along which `τ` grows.
+struct Goal {
+    tau: f64,
+    left: f64,
+    start: Vec<f64>,
+}
+
+impl Goal {
+    /// The goal whose centre is `x`, with the `τ` that makes `start` smallest.
+    fn through(x: &[f64], slope: &[f64], curvature: &Curvature, parameter: f64, par: Par) -> Self {
+        let mut unit = vec![0.0; x.len()];
+        unit[0] = 1.0;
+        let from_unit = curvature.solve(&unit, par);
+        let tau = (-dot(&from_unit, slope) / from_unit[0]).max(0.1 * parameter / x[0]);
+        let mut start = slope.to_vec();
+        start[0] += tau;
+        Self { tau, left: 1.0, start }
+    }
+
+    /// The gradient of the whole, `slope` that of the barrier.
+    fn gradient(&self, slope: &[f64]) -> Vec<f64> {
+        let mut result: Vec<f64> = slope.iter().zip(&self.start).map(|(a, b)| a - self.left * b).collect();
+        result[0] += self.tau;
+        result
+    }
+
+    /// The change of the linear term between two points.
+    fn change(&self, from: &[f64], to: &[f64]) -> f64 {
+        let start: f64 = self
+            .start
+            .iter()
+            .zip(from.iter().zip(to))
+            .map(|(weight, (a, b))| weight * (b - a))
+            .sum();
+        self.tau * (to[0] - from[0]) - self.left * start
+    }
+
+    /// Minus `H` times this is the change of the centre with the length of [`Goal::advance`], to first order.
+    fn tangent(&self) -> Vec<f64> {
+        if self.left > 0.0 {
+            return self.start.iter().map(|value| self.left * value).collect();
+        }
+        let mut unit = vec![0.0; self.start.len()];
+        unit[0] = self.tau;
+        unit
+    }
+
+    fn longest(&self) -> f64 {
+        if self.left > 0.0 { 0.9 } else { 1.0 - 1.0 / LEAP }
+    }
+
+    /// `left` or `1 / τ` shrinks by `1 − length`.
+    fn advance(&mut self, length: f64) {
+        if self.left > 0.0 {
+            self.left *= 1.0 - length;
+        } else {
+            self.tau /= 1.0 - length;
+        }
+    }
 }
 
 /// Makes a point strictly feasible by making all of it larger against the output.
@@ -272,12 +306,12 @@ fn enlarge(problem: &Problem, start: Vec<f64>, par: Par) -> Option<(Vec<f64>, Fa
     None
 }
 
-/// A step of Newton's method for `τ ρ − barrier` with a line search.
+/// A step of Newton's method with a line search.
 fn newton(
     problem: &Problem,
     x: &[f64],
     here: &Factor,
-    (toward, tau, decrement): (&[f64], f64, f64),
+    (toward, goal, decrement): (&[f64], &Goal, f64),
     par: Par,
 ) -> Option<(Vec<f64>, Factor)> {
     let damped = 0.9 / (1.0 + decrement.max(0.0).sqrt());
@@ -285,7 +319,7 @@ fn newton(
     while length > 1e-6 * damped {
         let moved: Vec<f64> = x.iter().zip(toward).map(|(value, step)| value + length * step).collect();
         if let Some(factored) = factor(problem, &moved, par) {
-            let change = tau * (moved[0] - x[0]) - (factored.barrier - here.barrier);
+            let change = goal.change(x, &moved) - (factored.barrier - here.barrier);
             if length <= damped || change <= -0.1 * length * decrement {
                 return Some((moved, factored));
             }
@@ -299,26 +333,19 @@ fn newton(
     None
 }
 
-/// A step along the tangent of the path: the point and by how much the weight of the objective grows.
-fn predict(problem: &Problem, x: &[f64], (from_unit, tau): (&[f64], f64), par: Par) -> Option<(Vec<f64>, Factor, f64)> {
-    // x(μ) with τ = 1/μ has dx/dμ = τ² H⁻¹ e₀, so that μ → (1 − a) μ moves x by −a τ H⁻¹ e₀.
-    let at = |length: f64| -> Option<(Vec<f64>, Factor)> {
-        let moved: Vec<f64> = x
-            .iter()
-            .zip(from_unit)
-            .map(|(value, step)| value - length * tau * step)
-            .collect();
+/// A step along the tangent of the path: the point and the length.
+fn predict(problem: &Problem, x: &[f64], direction: &[f64], longest: f64, par: Par) -> Option<(Vec<f64>, Factor, f64)> {
+    let at = |length: f64| -> Option<(Vec<f64>, Factor, f64)> {
+        let moved: Vec<f64> = x.iter().zip(direction).map(|(value, step)| value - length * step).collect();
         let factored = factor(problem, &moved, par)?;
-        Some((moved, factored))
+        Some((moved, factored, length))
     };
-    let mut length = 1.0 - 1.0 / LEAP;
-    let reach = (0..8).find_map(|_| {
+    let mut length = longest;
+    let reach = (0..16).find_map(|_| {
         let fits = at(length).is_some();
         let reached = length;
         length *= 0.75;
         fits.then_some(reached)
     })?;
-    let back = if reach > 0.95 { 0.95 * reach } else { 0.85 * reach };
-    let (moved, factored) = at(back)?;
-    Some((moved, factored, 1.0 / (1.0 - back)))
+    at(if reach >= longest { 0.95 } else { 0.85 } * reach)
 }

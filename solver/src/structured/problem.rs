@@ -211,7 +211,9 @@ impl Reduction<'_> {
                 if multipliers[i][k] > 0.0 {
                     continue;
                 }
-                let seen = (0..next.nrows()).map(|j| targets[j] * next[(j, k)].powi(2)).sum::<f64>();
+                let seen = (0..next.nrows())
+                    .map(|j| targets[j].max(0.0) * next[(j, k)].powi(2))
+                    .sum::<f64>();
                 multipliers[i][k] = if seen > 0.0 { scaled(seen, FAR) } else { f64::NAN };
             }
         }
@@ -244,16 +246,17 @@ impl Reduction<'_> {
                 .as_ref()
                 .map_or_else(|| blocks[0].clone(), |basis| basis * &blocks[0]),
         );
+        let mut shift = 0;
         for (i, block) in blocks.iter().enumerate().skip(1) {
+            shift += self.exponents[i - 1];
             let mut full = Mat::zeros(self.chain.weights()[i - 1].nrows(), rank);
             for (row, k) in self.kept[i - 1].iter().enumerate() {
                 for col in 0..rank {
-                    full[(*k, col)] = block[(row, col)];
+                    full[(*k, col)] = scaled(block[(row, col)], shift.clamp(-900, 900));
                 }
             }
             result.push(full);
         }
-        // Each block has a scale of its own, so that nothing overflows: a shrink finds the right one again.
         DualVectors { blocks: result }
     }
 

@@ -12,7 +12,7 @@ use super::step::{Curvature, projective};
 /// The factor that one hidden layer `(lo, hi)` may take of `1 / λ_max(K)` with a scalar multiplier.
 ///
 /// `2 t − (α + β)² t² / (1 + 2 α β t)` is largest at `1 / (max(|α|, |β|) (β − α))`.
-fn scalar(lo: f64, hi: f64) -> f64 {
+pub(super) fn scalar(lo: f64, hi: f64) -> f64 {
     let best = 1.0 / (lo.abs().max(hi.abs()) * (hi - lo));
     // At α + β = 0 the denominator vanishes there.
     if 1.0 + 2.0 * lo * hi * best < 1e-2 {
