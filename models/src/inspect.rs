@@ -99,7 +99,11 @@ pub fn findings(checkpoint: &Checkpoint, options: &LoadOptions) -> Vec<Finding> 
     match Architecture::of(checkpoint) {
         Ok(architecture) => {
             let said = checkpoint.metadata().contains_key(METADATA_KEY);
-            if architecture.name == DENSE_RELU && !said {
+            let activated = architecture
+                .layers
+                .iter()
+                .any(|layer| matches!(layer.plan, Plan::Activation(_)));
+            if architecture.name == DENSE_RELU && activated && !said {
                 findings.push(Finding::of_file(Oddity::AssumedActivation { activation: "relu" }));
             }
             roles = self::roles(&architecture);
