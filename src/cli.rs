@@ -132,6 +132,9 @@ pub(crate) struct VerifyArgs {
     /// How the bound is proved
     #[arg(long, value_enum, default_value_t = Method::Auto)]
     pub(crate) method: Method,
+    /// Who looks for the multipliers of lipsdp-neuron; nobody trusts them
+    #[arg(long, value_enum, default_value_t = SolverArg::Structured)]
+    pub(crate) solver: SolverArg,
     /// Bounded output: `all`, `features`, `class:i` or `pair:i,j` (zero-based)
     #[arg(long, value_name = "OUTPUT", default_value = "all", value_parser = parse::output)]
     pub(crate) output: Output,
@@ -154,6 +157,8 @@ pub(crate) enum Method {
     Product,
     /// LipSDP, one multiplier a layer by the closed form ECLipsE-Fast
     EclipseFast,
+    /// LipSDP, the best of a family of closed forms
+    Recursion,
     /// LipSDP, the best single multiplier a layer
     LipsdpLayer,
     /// LipSDP, the best multiplier for each neuron

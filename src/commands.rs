@@ -68,6 +68,7 @@ impl From<Method> for jobs::verify::Method {
             Method::Layers => Self::Layers,
             Method::Product => Self::Product,
             Method::EclipseFast => Self::EclipseFast,
+            Method::Recursion => Self::Recursion,
             Method::LipsdpLayer => Self::LipsdpLayer,
             Method::LipsdpNeuron => Self::LipsdpNeuron,
         }

@@ -21,5 +21,6 @@ pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
         })
         .take(chain.weights().len())
         .collect();
-    lower::approx_lower_bound(&convert::chain(&chain).ok()?, &biases)
+    let found = lower::approx_lower_bound(&convert::chain(&chain).ok()?, &biases, &lower::Options::default());
+    found.ok().map(|found| found.approx_lipschitz)
 }

@@ -7,6 +7,7 @@ use lipcert_proofs::statement::{Chain, NetworkMap, Output};
 use lipcert_solver::SolveError;
 use lipcert_solver::assemble::chain::{self as general_chain, Sharing};
 use lipcert_solver::chain as solver;
+use lipcert_solver::closed::recursion;
 use lipcert_solver::{clarabel, convert, structured};
 
 use super::verify::{Method, Solver};
@@ -70,6 +71,7 @@ fn solve(
 ) -> anyhow::Result<(&'static str, solver::Solution)> {
     Ok(match (search.method, search.solver) {
         (Method::EclipseFast, _) => ("closed form", structured::eclipse_fast(problem)?),
+        (Method::Recursion, _) => ("closed form", recursion::solve(problem)?),
         (Method::LipsdpLayer, _) => ("clarabel", general(problem, Sharing::Layer)?),
         (Method::LipsdpNeuron, Solver::Clarabel) => ("clarabel", general(problem, Sharing::Neuron)?),
         (Method::LipsdpNeuron, Solver::Structured) => {

@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use lipcert_models::checkpoint::{Checkpoint, Format};
 use lipcert_proofs::rules::common_condition::{Condition, Objective, inflate_up};
 use lipcert_proofs::statement::Matrix;
+use lipcert_solver::closed::diagonal;
 use lipcert_solver::common::{self, CommonSolution};
-use lipcert_solver::{closed, convert};
+use lipcert_solver::convert;
 
 use super::{Onlooker, Progress};
 use crate::results::{ClosedForm, Semantics, SolveSchema, Solved, SolvedObjective, SolverRemark, Tool, Verdict, Weight};
@@ -61,7 +62,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved>
         Some((path, tensor)) if !Path::new(&options.weight).exists() => (PathBuf::from(path), Some(tensor)),
         _ => (PathBuf::from(&options.weight), None),
     };
-    let Loaded { matrix, record } = load(&path, tensor, options.side)?;
+    let Loaded { matrix, record, q } = load(&path, tensor, options.side)?;
     let inner = matrix.rows();
     let (goal, word) = match &options.goal {
         Goal::Trace => (Objective::Weighted(vec![1.0; inner]), "trace".to_owned()),
@@ -94,11 +95,17 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved>
         .dual_down(&goal, solution.dual.ncols(), &vectors)
         .with_context(named)?;
     progress.begin("comparing closed forms", 0);
-    let forms = closed::diagonals(gram)
+    // The deployed scaling, where the file has the vector that belongs to the matrix.
+    let deployed = q.map(|q| diagonal::Named {
+        name: "sll",
+        scale: diagonal::weighted_row_sums(gram, &q.iter().map(|q| q.exp()).collect::<Vec<_>>()),
+    });
+    let forms = diagonal::all(gram)
         .into_iter()
-        .map(|(name, t)| ClosedForm {
-            name: name.to_owned(),
-            objective: prove(&condition, &goal, &[t]).map(|proved| proved.objective),
+        .chain(deployed)
+        .map(|form| ClosedForm {
+            name: form.name.to_owned(),
+            objective: prove(&condition, &goal, &[form.scale]).map(|proved| proved.objective),
         })
         .collect();
     let remark = remark(&goal, &solution);
@@ -168,6 +175,8 @@ fn remark(goal: &Objective, solution: &CommonSolution) -> SolverRemark {
 struct Loaded {
     matrix: Matrix,
     record: Weight,
+    /// The vector of an SLL layer, for the rows of its weight.
+    q: Option<Vec<f64>>,
 }
 
 fn load(path: &Path, tensor: Option<&str>, side: Side) -> anyhow::Result<Loaded> {
@@ -203,7 +212,13 @@ fn load(path: &Path, tensor: Option<&str>, side: Side) -> anyhow::Result<Loaded>
         }
     }
     .with_context(context)?;
+    let sibling = name.strip_suffix("weight").map(|prefix| format!("{prefix}q"));
+    let q = sibling
+        .filter(|_| side == Side::Rows)
+        .and_then(|sibling| checkpoint.read(&sibling).ok())
+        .filter(|q| q.len() == rows && q.iter().all(|value| value.is_finite()));
     Ok(Loaded {
+        q,
         record: Weight {
             path: shown.to_string(),
             tensor: tensor.map(ToOwned::to_owned),

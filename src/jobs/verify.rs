@@ -27,6 +27,8 @@ pub enum Method {
     Product,
     /// LipSDP with one closed-form multiplier a layer, after Xu and Sivaranjani's ECLipsE-Fast.
     EclipseFast,
+    /// LipSDP with multipliers by the best of a family of closed-form recursions.
+    Recursion,
     /// LipSDP with one multiplier a layer.
     LipsdpLayer,
     /// LipSDP with one multiplier a neuron.
@@ -42,6 +44,7 @@ impl Method {
             Self::Layers => "layers",
             Self::Product => "product",
             Self::EclipseFast => "eclipse-fast",
+            Self::Recursion => "recursion",
             Self::LipsdpLayer => "lipsdp-layer",
             Self::LipsdpNeuron => "lipsdp-neuron",
         }
@@ -49,7 +52,10 @@ impl Method {
 
     /// Whether the method looks for multipliers of a run of dense layers.
     pub(super) const fn needs_chain(self) -> bool {
-        matches!(self, Self::EclipseFast | Self::LipsdpLayer | Self::LipsdpNeuron)
+        matches!(
+            self,
+            Self::EclipseFast | Self::Recursion | Self::LipsdpLayer | Self::LipsdpNeuron
+        )
     }
 }
 
