@@ -12,7 +12,6 @@
     unsafe_code,
     reason = "a C interface hands over raw pointers, and its symbols have no mangled names"
 )]
-#![expect(clippy::too_many_arguments, reason = "the interface fixes the arguments")]
 
 use std::ffi::{c_char, c_int};
 
