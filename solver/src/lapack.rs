@@ -138,7 +138,7 @@ unsafe fn column<'a>(data: *const f64, len: usize, step: c_int) -> MatRef<'a, f6
     unsafe { MatRef::from_raw_parts(data, len, 1, 1, 1) }
 }
 
-/// As [`column`], to write to.
+/// As [`column()`], to write to.
 ///
 /// # Safety
 ///
