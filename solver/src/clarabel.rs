@@ -134,6 +134,7 @@ pub struct SdpCandidate {
 /// # Errors
 ///
 /// - [`SolveError::NotFinite`] if the tolerance is not a positive number or the limit of time is not positive.
+/// - [`SolveError::NoCandidate`] if the solver does not take the problem.
 pub fn solve(problem: &SdpProblem, options: &Options) -> Result<SdpCandidate, SolveError> {
     // The linker drops a routine that only foreign code names.
     black_box(lapack::symbols());
@@ -160,7 +161,7 @@ pub fn solve(problem: &SdpProblem, options: &Options) -> Result<SdpCandidate, So
         ..DefaultSettings::default()
     };
     let mut solver = DefaultSolver::new(&quadratic, problem.objective(), &matrix, &form.offsets, &form.cones, settings)
-        .expect("sizes agree by construction, and the options were checked");
+        .map_err(|_| SolveError::NoCandidate { method: "clarabel" })?;
     solver.solve();
     let solution = solver.solution;
     let mut multipliers = solution.z.as_slice();

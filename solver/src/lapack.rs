@@ -12,7 +12,6 @@
     unsafe_code,
     reason = "a C interface hands over raw pointers, and its symbols have no mangled names"
 )]
-#![expect(clippy::too_many_arguments, reason = "the interface fixes the arguments")]
 
 use std::ffi::{c_char, c_int};
 
@@ -139,7 +138,7 @@ unsafe fn column<'a>(data: *const f64, len: usize, step: c_int) -> MatRef<'a, f6
     unsafe { MatRef::from_raw_parts(data, len, 1, 1, 1) }
 }
 
-/// As [`column`], to write to.
+/// As [`column()`], to write to.
 ///
 /// # Safety
 ///

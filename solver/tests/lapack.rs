@@ -232,7 +232,7 @@ fn cholesky_refuses_indefinite_matrices() {
         let mut info = 0;
         // SAFETY: the array has the size given.
         unsafe { dpotrf(uplo, 6, &mut data, lead, &mut info) };
-        assert_eq!(info, bad as i32 + 1);
+        assert_eq!(info, bad + 1);
     }
 }
 
