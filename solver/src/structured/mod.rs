@@ -88,7 +88,7 @@ pub fn eclipse_fast(chain: &Chain) -> Result<Solution, SolveError> {
 /// - [`SolveError::NoCandidate`] if numbers overflow.
 pub fn layerwise(chain: &Chain) -> Result<Solution, SolveError> {
     closed(chain, "the layerwise barrier", |problem| {
-        start::layerwise(problem, 1.0, Par::Seq)
+        start::layerwise(problem, (1.0, 30), Par::Seq)
     })
 }
 

@@ -16,6 +16,9 @@ const KEPT: usize = 8;
 /// The weight of the objective grows by at most this factor a step.
 const LEAP: f64 = 60.0;
 
+/// Newton steps a layer for the starting point: more do not save any later.
+const START_STEPS: usize = 4;
+
 /// A step is taken for centred below this decrement.
 const CENTRED: f64 = 0.6;
 
@@ -160,12 +163,12 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
     let begin = options
         .start
         .and_then(|candidate| reduction.variables(problem, candidate))
-        .or_else(|| start::layerwise(problem, parameter, par))
+        .or_else(|| start::layerwise(problem, (parameter, START_STEPS), par))
         .or_else(|| start::fast(problem, par))?;
     let (mut x, mut here) = enlarge(problem, begin, par)?;
     best.point(&x);
     let mut goal: Option<Goal> = None;
-    let (mut iterations, mut failures, mut extra) = (0, 0, 0);
+    let (mut iterations, mut failures, mut extra, mut reach) = (0, 0, 0, 1.0);
     let status = loop {
         if watch.stop() {
             break Status::Stopped;
@@ -218,7 +221,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             }
         } else if root < CENTRED {
             let direction = curvature.solve(&goal_here.tangent(), par);
-            if let Some((moved, factored, length)) = predict(problem, &x, &direction, goal_here.longest(), par) {
+            if let Some((moved, factored, length)) = predict(problem, &x, &direction, (goal_here.longest(), &mut reach), par) {
                 x = moved;
                 here = factored;
                 goal_here.advance(length);
@@ -334,18 +337,37 @@ fn newton(
 }
 
 /// A step along the tangent of the path: the point and the length.
-fn predict(problem: &Problem, x: &[f64], direction: &[f64], longest: f64, par: Par) -> Option<(Vec<f64>, Factor, f64)> {
+fn predict(
+    problem: &Problem,
+    x: &[f64],
+    direction: &[f64],
+    (longest, reach): (f64, &mut f64),
+    par: Par,
+) -> Option<(Vec<f64>, Factor, f64)> {
     let at = |length: f64| -> Option<(Vec<f64>, Factor, f64)> {
         let moved: Vec<f64> = x.iter().zip(direction).map(|(value, step)| value - length * step).collect();
         let factored = factor(problem, &moved, par)?;
         Some((moved, factored, length))
     };
-    let mut length = longest;
-    let reach = (0..16).find_map(|_| {
-        let fits = at(length).is_some();
-        let reached = length;
+    // From a little more than the last time, up while it fits or down until it does.
+    let mut length = f64::min(longest, *reach / 0.75);
+    if at(length).is_some() {
+        while length < longest {
+            let further = longest.min(1.0 - 0.6 * (1.0 - length)).min(length / 0.6);
+            if at(further).is_none() {
+                break;
+            }
+            length = further;
+        }
+    } else {
         length *= 0.75;
-        fits.then_some(reached)
-    })?;
-    at(if reach >= longest { 0.95 } else { 0.85 } * reach)
+        while at(length).is_none() {
+            length *= 0.75;
+            if length < 1e-3 {
+                return None;
+            }
+        }
+    }
+    *reach = length;
+    at(if length >= longest { 0.95 } else { 0.85 } * length)
 }
