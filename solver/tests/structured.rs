@@ -27,9 +27,9 @@ fn chain(widths: &[usize], scale: f64, seed: u64, slope: Slope) -> Chain {
         .windows(2)
         .map(|pair| random.matrix(pair[1], pair[0], scale * (3.0 / pair[0] as f64).sqrt()))
         .collect();
-    let output = weights.pop().unwrap();
+    let output = weights.pop().expect("an output");
     let slopes = vec![slope; weights.len()];
-    Chain::new(weights, slopes, output).unwrap()
+    Chain::new(weights, slopes, output).expect("a chain")
 }
 
 fn rows(rows: &[&[f64]]) -> Mat<f64> {
@@ -77,7 +77,7 @@ fn smallest(chain: &Chain, candidate: &Candidate) -> f64 {
 }
 
 fn solve(chain: &Chain) -> Solution {
-    lipsdp_neuron(chain, &Options::default(), &Unwatched).unwrap()
+    lipsdp_neuron(chain, &Options::default(), &Unwatched).expect("a solution")
 }
 
 /// Feasible candidates in order and a dual below them; the gap.

@@ -104,3 +104,69 @@ fn combine(here: &Rows, through: &Rows, (lo, hi): (f64, f64), (top, width): (usi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::structured::schur::{factor, gradient, invert};
+
+    fn problem(slopes: (f64, f64)) -> (Problem, Vec<f64>) {
+        let entry =
+            |i: usize, j: usize, salt: usize| ((i * 7 + j * 13 + salt * 5 + i * j) as f64 * 0.618_033_988_7).fract() - 0.45;
+        let weights = vec![
+            Mat::from_fn(4, 3, |i, j| entry(i, j, 1)),
+            Mat::from_fn(3, 4, |i, j| entry(i, j, 2)),
+            Mat::from_fn(4, 3, |i, j| entry(i, j, 3)),
+        ];
+        let problem = Problem::new(
+            weights,
+            vec![slopes; 3],
+            Mat::from_fn(2, 4, |i, j| 0.3 * entry(i, j, 4)),
+            Par::Seq,
+        );
+        let mut x = vec![20.0];
+        x.extend((0..4).map(|k| 4.0 + 0.3 * k as f64));
+        x.extend((0..3).map(|k| 1.5 + 0.2 * k as f64));
+        x.extend((0..4).map(|k| 0.5 + 0.1 * k as f64));
+        (problem, x)
+    }
+
+    /// Gradient against differences of the barrier, Hessian against differences of the gradient.
+    #[test]
+    fn derivatives_agree_with_differences() {
+        for slopes in [(0.0, 1.0), (-1.0, 1.0), (0.2, 0.8), (-0.3, 0.5), (-0.9, -0.1)] {
+            let (problem, x) = problem(slopes);
+            let slope_at = |x: &[f64]| {
+                let here = factor(&problem, x, Par::Seq).expect("inside");
+                gradient(&problem, x, &invert(&problem, x, &here, Par::Seq), Par::Seq)
+            };
+            let barrier_at = |x: &[f64]| factor(&problem, x, Par::Seq).expect("inside").barrier;
+            let here = factor(&problem, &x, Par::Seq).expect("inside");
+            let inverse = invert(&problem, &x, &here, Par::Seq);
+            let slope = gradient(&problem, &x, &inverse, Par::Seq);
+            let mut hessian = Mat::zeros(x.len(), x.len());
+            fill(&problem, &x, &inverse, &mut hessian, Par::Seq);
+            for k in 0..x.len() {
+                let step = 1e-5 * x[k];
+                let (mut above, mut below) = (x.clone(), x.clone());
+                above[k] += step;
+                below[k] -= step;
+                let difference = (barrier_at(&above) - barrier_at(&below)) / (2.0 * step);
+                assert!(
+                    (difference - slope[k]).abs() < 1e-6 * (1.0 + slope[k].abs()),
+                    "{slopes:?} {k}"
+                );
+                let (above, below) = (slope_at(&above), slope_at(&below));
+                for row in k..x.len() {
+                    let difference = -(above[row] - below[row]) / (2.0 * step);
+                    let value = hessian[(row, k)];
+                    let size = (hessian[(row, row)] * hessian[(k, k)]).sqrt();
+                    assert!(
+                        (difference - value).abs() < 1e-6 * size,
+                        "{slopes:?} {row} {k} {difference} {value}"
+                    );
+                }
+            }
+        }
+    }
+}

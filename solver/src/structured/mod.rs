@@ -34,7 +34,7 @@ pub struct Options<'a> {
     pub iterations: usize,
     /// Threads of the dense products.
     pub parallel: Par,
-    /// Multipliers of a closely related chain, the further inside the better.
+    /// Multipliers of a closely related chain: the last candidate of its solution, which lies far inside, saves steps; the first would cost some.
     pub start: Option<&'a Candidate>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Options<'_> {
 
 /// Minimises `√ρ` over all multipliers.
 ///
-/// Where it does not converge, the best feasible candidates and the best dual vectors come back all the same, see [`Solution::status`].
+/// The candidates are the last iterates of the path and one about the centre. Where it does not converge, the best feasible candidates and the best dual vectors come back all the same, see [`Solution::status`].
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub fn eclipse_fast(chain: &Chain) -> Result<Solution, SolveError> {
 /// - [`SolveError::NoCandidate`] if numbers overflow.
 pub fn layerwise(chain: &Chain) -> Result<Solution, SolveError> {
     closed(chain, "the layerwise barrier", |problem| {
-        start::layerwise(problem, 1.0, Par::Seq)
+        start::layerwise(problem, (1.0, 30), Par::Seq)
     })
 }
 

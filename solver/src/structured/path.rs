@@ -16,8 +16,17 @@ const KEPT: usize = 8;
 /// The weight of the objective grows by at most this factor a step.
 const LEAP: f64 = 60.0;
 
+/// The gap, as a quotient, at which [`Best::inner`] is taken.
+const INNER: f64 = 0.7;
+
+/// With more variables than this the Hessian is not formed, and closed forms are the answer.
+const DENSE_MOST: usize = 12_000;
+
+/// Newton steps a layer for the starting point: more do not save any later.
+const START_STEPS: usize = 4;
+
 /// A step is taken for centred below this decrement.
-const CENTRED: f64 = 0.6;
+const CENTRED: f64 = 0.9;
 
 /// What is known so far.
 struct Best<'a> {
@@ -29,11 +38,23 @@ struct Best<'a> {
     leading: Leading,
     /// Points with ever smaller `ρ`, the best last.
     points: Vec<Vec<f64>>,
+    /// A point about the centre, far from the optimum: where a related problem may start.
+    inner: Option<Vec<f64>>,
     /// The best vectors of the dual and their value, before any reduction of their number.
     dual: Option<(f64, Vec<Mat<f64>>)>,
 }
 
 impl Best<'_> {
+    /// Takes the multipliers of a closed form, a little inside.
+    fn closed(&mut self, x: &[f64]) {
+        for slack in [1e-6, 1e-8] {
+            let inside: Vec<f64> = x.iter().map(|value| value * (1.0 + slack)).collect();
+            if factor(self.problem, &inside, self.par).is_some() {
+                self.point(&inside);
+            }
+        }
+    }
+
     fn point(&mut self, x: &[f64]) {
         if self.points.last().is_none_or(|last| x[0] < last[0]) {
             self.points.push(x.to_vec());
@@ -107,6 +128,7 @@ impl Best<'_> {
             .points
             .iter()
             .rev()
+            .chain(&self.inner)
             .filter_map(|x| self.reduction.candidate(self.problem, x))
             .collect();
         if candidates.is_empty() {
@@ -155,17 +177,26 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         par,
         leading: Leading::new(problem),
         points: Vec::new(),
+        inner: None,
         dual: None,
     };
-    let begin = options
-        .start
-        .and_then(|candidate| reduction.variables(problem, candidate))
-        .or_else(|| start::layerwise(problem, parameter, par))
-        .or_else(|| start::fast(problem, par))?;
+    let given = options.start.and_then(|candidate| reduction.variables(problem, candidate));
+    let swept = given
+        .is_none()
+        .then(|| start::layerwise(problem, (parameter, START_STEPS), par))
+        .flatten();
+    // Closed forms first: whoever stops early has these.
+    let closed: Vec<Vec<f64>> = swept.into_iter().chain(start::fast(problem, par)).collect();
+    closed.iter().for_each(|x| best.closed(x));
+    let begin = given.or_else(|| closed.into_iter().next())?;
     let (mut x, mut here) = enlarge(problem, begin, par)?;
     best.point(&x);
+    if problem.variables() > DENSE_MOST {
+        best.vectors(&x, &here, &vec![0.0; x.len()]);
+        return best.solution(Status::Stalled, 0);
+    }
     let mut goal: Option<Goal> = None;
-    let (mut iterations, mut failures, mut extra) = (0, 0, 0);
+    let (mut iterations, mut failures, mut extra, mut reach) = (0, 0, 0, 1.0);
     let status = loop {
         if watch.stop() {
             break Status::Stopped;
@@ -187,6 +218,9 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         let root = decrement.max(0.0).sqrt();
         if goal_here.left == 0.0 && root < 1.0 {
             best.vectors(&x, &here, &toward);
+            if best.inner.is_none() && best.lower() > INNER * x[0].sqrt() {
+                best.inner = Some(x.clone());
+            }
             if best.done() {
                 break Status::Converged;
             }
@@ -218,7 +252,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             }
         } else if root < CENTRED {
             let direction = curvature.solve(&goal_here.tangent(), par);
-            if let Some((moved, factored, length)) = predict(problem, &x, &direction, goal_here.longest(), par) {
+            if let Some((moved, factored, length)) = predict(problem, &x, &direction, (goal_here.longest(), &mut reach), par) {
                 x = moved;
                 here = factored;
                 goal_here.advance(length);
@@ -334,18 +368,37 @@ fn newton(
 }
 
 /// A step along the tangent of the path: the point and the length.
-fn predict(problem: &Problem, x: &[f64], direction: &[f64], longest: f64, par: Par) -> Option<(Vec<f64>, Factor, f64)> {
+fn predict(
+    problem: &Problem,
+    x: &[f64],
+    direction: &[f64],
+    (longest, reach): (f64, &mut f64),
+    par: Par,
+) -> Option<(Vec<f64>, Factor, f64)> {
     let at = |length: f64| -> Option<(Vec<f64>, Factor, f64)> {
         let moved: Vec<f64> = x.iter().zip(direction).map(|(value, step)| value - length * step).collect();
         let factored = factor(problem, &moved, par)?;
         Some((moved, factored, length))
     };
-    let mut length = longest;
-    let reach = (0..16).find_map(|_| {
-        let fits = at(length).is_some();
-        let reached = length;
+    // From a little more than the last time, up while it fits or down until it does.
+    let mut length = f64::min(longest, *reach / 0.75);
+    if at(length).is_some() {
+        while length < longest {
+            let further = longest.min(1.0 - 0.6 * (1.0 - length)).min(length / 0.6);
+            if at(further).is_none() {
+                break;
+            }
+            length = further;
+        }
+    } else {
         length *= 0.75;
-        fits.then_some(reached)
-    })?;
-    at(if reach >= longest { 0.95 } else { 0.85 } * reach)
+        while at(length).is_none() {
+            length *= 0.75;
+            if length < 1e-3 {
+                return None;
+            }
+        }
+    }
+    *reach = length;
+    at(if length >= longest { 0.95 } else { 0.85 } * length)
 }

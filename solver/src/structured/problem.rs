@@ -25,6 +25,8 @@ pub(super) struct Problem {
     pub(super) output: Mat<f64>,
     /// `CᵀC`.
     pub(super) gram: Mat<f64>,
+    /// `W_1 W_1ᵀ`, if `P_00 = ρ I`: then the input is eliminated by hand.
+    pub(super) first_gram: Option<Mat<f64>>,
     /// `n_0, …, n_h`.
     pub(super) widths: Vec<usize>,
     /// Where the multipliers of block `i` start in `x`; 0 for block 0; the number of variables at the end.
@@ -34,6 +36,11 @@ pub(super) struct Problem {
 impl Problem {
     pub(super) fn new(weights: Vec<Mat<f64>>, slopes: Vec<(f64, f64)>, output: Mat<f64>, par: Par) -> Self {
         let gram = product(output.transpose(), output.as_ref(), 1.0, par);
+        let plain = slopes.first().is_some_and(|(lo, hi)| lo * hi == 0.0);
+        let first_gram = weights
+            .first()
+            .filter(|_| plain)
+            .map(|weight| product(weight.as_ref(), weight.transpose(), 1.0, par));
         let input = weights.first().map_or(output.ncols(), Mat::ncols);
         let widths: Vec<usize> = std::iter::once(input).chain(weights.iter().map(Mat::nrows)).collect();
         let mut offsets = vec![0, 1];
@@ -45,6 +52,7 @@ impl Problem {
             slopes,
             output,
             gram,
+            first_gram,
             widths,
             offsets,
         }

@@ -13,8 +13,8 @@ use super::problem::Problem;
 pub(super) struct Factor {
     /// `L_i`, lower triangles.
     pub(super) lowers: Vec<Mat<f64>>,
-    /// `L_{i−1}⁻¹ W_iᵀ`, `(n_{i−1}, n_i)`, at `i − 1`.
-    pub(super) whitened: Vec<Mat<f64>>,
+    /// `L_{i−1}⁻¹ W_iᵀ`, `(n_{i−1}, n_i)`, at `i − 1`; absent where `L_{i−1} = √ρ I`.
+    whitened: Vec<Option<Mat<f64>>>,
     /// The barrier without its sign: `log det P`, and `Σ log λ` where that is guarded.
     pub(super) barrier: f64,
 }
@@ -27,7 +27,7 @@ pub(super) fn factor(problem: &Problem, x: &[f64], par: Par) -> Option<Factor> {
     let hidden = problem.hidden();
     let mut barrier = 0.0;
     let mut lowers: Vec<Mat<f64>> = Vec::with_capacity(hidden + 1);
-    let mut whitened: Vec<Mat<f64>> = Vec::with_capacity(hidden);
+    let mut whitened: Vec<Option<Mat<f64>>> = Vec::with_capacity(hidden);
     for i in 0..=hidden {
         let width = problem.widths[i];
         let mut schur = Mat::<f64>::zeros(width, width);
@@ -39,27 +39,27 @@ pub(super) fn factor(problem: &Problem, x: &[f64], par: Par) -> Option<Factor> {
         } else {
             let multipliers = problem.multipliers(x, i);
             let sum = problem.slope_sum(i);
-            let mut white: Mat<f64> = problem.weight(i).transpose().to_owned();
-            if i == 1 && problem.slope_product(1) == 0.0 && hidden > 0 {
-                let root = x[0].sqrt().recip();
-                white *= faer::Scale(root);
-            } else {
-                solve_lower_triangular_in_place(lowers[i - 1].as_ref(), white.as_mut(), par);
-            }
-            let mut coupled = white.transpose().to_owned();
-            for col in 0..coupled.ncols() {
-                for (row, value) in multipliers.iter().enumerate() {
-                    coupled[(row, col)] *= sum * value;
+            if let Some(gram) = problem.first_gram.as_ref().filter(|_| i == 1) {
+                let scale = -sum * sum / x[0];
+                for l in 0..width {
+                    for k in l..width {
+                        schur[(k, l)] += scale * multipliers[k] * multipliers[l] * gram[(k, l)];
+                    }
                 }
+                whitened.push(None);
+            } else {
+                let mut white: Mat<f64> = problem.weight(i).transpose().to_owned();
+                solve_lower_triangular_in_place(lowers[i - 1].as_ref(), white.as_mut(), par);
+                let coupled = Mat::from_fn(width, white.nrows(), |k, j| sum * multipliers[k] * white[(j, k)]);
+                add_gram(&mut schur, coupled.as_ref(), -1.0, par);
+                whitened.push(Some(white));
             }
-            add_gram(&mut schur, coupled.as_ref(), -1.0, par);
             for (k, value) in multipliers.iter().enumerate() {
                 schur[(k, k)] += 2.0 * value;
             }
             if problem.guarded(i) {
                 barrier += multipliers.iter().map(|value| value.ln()).sum::<f64>();
             }
-            whitened.push(white);
         }
         let forward = if i < hidden { problem.slope_product(i + 1) } else { 0.0 };
         if forward != 0.0 {
@@ -95,7 +95,10 @@ pub(super) fn invert(problem: &Problem, x: &[f64], factor: &Factor, par: Par) ->
     let hidden = problem.hidden();
     let inverses: Vec<Mat<f64>> = factor.lowers.iter().map(|lower| lower_inverse(lower.as_ref(), par)).collect();
     let gains: Vec<Mat<f64>> = (0..hidden)
-        .map(|i| product(factor.whitened[i].transpose(), inverses[i].as_ref(), 1.0, par))
+        .map(|i| match &factor.whitened[i] {
+            Some(white) => product(white.transpose(), inverses[i].as_ref(), 1.0, par),
+            None => problem.weight(i + 1) * faer::Scale(x[0].recip()),
+        })
         .collect();
     let transfers: Vec<Mat<f64>> = (1..=hidden)
         .map(|i| {
@@ -195,17 +198,21 @@ pub(super) fn solve(problem: &Problem, x: &[f64], factor: &Factor, blocks: &mut 
     };
     for i in 0..=hidden {
         if i > 0 {
-            let mut carried = product(factor.whitened[i - 1].transpose(), blocks[i - 1].as_ref(), 1.0, par);
-            carried = coupled(i, &carried);
-            blocks[i] += carried;
+            let carried = match &factor.whitened[i - 1] {
+                Some(white) => product(white.transpose(), blocks[i - 1].as_ref(), 1.0, par),
+                None => product(problem.weight(i), blocks[i - 1].as_ref(), x[0].sqrt().recip(), par),
+            };
+            blocks[i] += coupled(i, &carried);
         }
         solve_lower_triangular_in_place(factor.lowers[i].as_ref(), blocks[i].as_mut(), par);
     }
     for i in (0..=hidden).rev() {
         if i < hidden {
             let weighted = coupled(i + 1, &blocks[i + 1]);
-            let carried = product(factor.whitened[i].as_ref(), weighted.as_ref(), 1.0, par);
-            blocks[i] += carried;
+            blocks[i] += match &factor.whitened[i] {
+                Some(white) => product(white.as_ref(), weighted.as_ref(), 1.0, par),
+                None => product(problem.weight(i + 1).transpose(), weighted.as_ref(), x[0].sqrt().recip(), par),
+            };
         }
         solve_upper_triangular_in_place(factor.lowers[i].transpose(), blocks[i].as_mut(), par);
     }

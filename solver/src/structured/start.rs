@@ -85,7 +85,8 @@ pub(super) fn fast(problem: &Problem, par: Par) -> Option<Vec<f64>> {
 }
 
 /// The layers one after the other, each with all its multipliers, for the largest `weight · log s + log det` that what comes behind may use.
-pub(super) fn layerwise(problem: &Problem, weight: f64, par: Par) -> Option<Vec<f64>> {
+/// At most `steps` Newton steps a layer.
+pub(super) fn layerwise(problem: &Problem, (weight, steps): (f64, usize), par: Par) -> Option<Vec<f64>> {
     sweep(problem, par, |stage, next, behind, par| {
         let value = stage.scalar(par)?;
         let trial = stage.problem(next.clone(), par);
@@ -96,7 +97,7 @@ pub(super) fn layerwise(problem: &Problem, weight: f64, par: Par) -> Option<Vec<
         }
         let mut x = vec![2.0 * ask];
         x.extend(std::iter::repeat_n(2.0 * ask * value, trial.widths[1]));
-        let centred = centre(&trial, x, (weight + behind, 0.5, 30), par)?;
+        let centred = centre(&trial, x, (weight + behind, 0.5, steps), par)?;
         let rho = centred[0];
         Some((centred[1..].iter().map(|multiplier| multiplier / rho).collect(), trial))
     })

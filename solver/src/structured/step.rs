@@ -30,9 +30,9 @@ impl Curvature {
                 *value *= roots[i] * roots[j];
             }
         }
-        let keep = |matrix: &Mat<f64>| matrix.clone();
+        // The upper triangle keeps what the factor overwrites.
+        super::dense::mirror(&mut lower);
         let mut ridge = 1e-14;
-        let original = keep(&lower);
         while ridge < 1e-6 {
             (0..n).for_each(|k| lower[(k, k)] = 1.0 + ridge);
             let done = cholesky_in_place(
@@ -45,7 +45,11 @@ impl Curvature {
             if done.is_ok() {
                 return Some(Self { lower, roots });
             }
-            lower.copy_from(&original);
+            for j in 0..n {
+                for i in j + 1..n {
+                    lower[(i, j)] = lower[(j, i)];
+                }
+            }
             ridge *= 1e2;
         }
         None
