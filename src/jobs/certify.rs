@@ -19,7 +19,7 @@ use super::prove::prove_layers;
 use super::verify::{Method, Solver, certificate_bytes, hash, lipschitz_of, resolve};
 use super::{ModelOptions, Onlooker, Progress};
 use crate::results::{
-    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, Run, Sample, Semantics, Tool, Verdict, curve,
+    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, Run, Sample, Semantics, Tool, curve,
 };
 
 /// Samples of one batch: the weights of a wide dense layer are read once a batch.
@@ -207,12 +207,8 @@ pub(super) fn certify_one(
     let certified = Certified {
         schema: CertifySchema::Certify1,
         tool: Tool::current(),
-        verdict: if certificate.is_some() {
-            Verdict::Certified
-        } else {
-            Verdict::NotCertified
-        },
-        assumptions: Vec::new(),
+        verdict: loaded.verdict(certificate.is_some()),
+        assumptions: loaded.assumptions.clone(),
         semantics: Semantics::Real,
         command: command.to_owned(),
         model: loaded.model.clone(),
@@ -252,6 +248,9 @@ const PAIRS_AUTO: usize = 66;
 /// Up to this many hidden neurons `auto` looks for the multipliers of all pairs.
 const NEURONS_AUTO: usize = 1500;
 
+/// The relative gap at which the multipliers of a pair are good enough: far below what a radius in four digits shows.
+const PAIR_TOLERANCE: f64 = 1e-5;
+
 /// The method that `auto` means where every pair of logits needs a bound of its own.
 fn resolve_for_pairs(method: Method, map: &NetworkMap) -> anyhow::Result<Method> {
     let resolved = resolve(method, map)?;
@@ -270,18 +269,22 @@ fn prove_pairs<'a>(map: &'a NetworkMap, method: Method, progress: &dyn Progress)
     let classes = map.classes();
     let pairs: Vec<Output> = (0..classes).flat_map(|a| (0..a).map(move |b| Output::Pair(b, a))).collect();
     let watch = Onlooker { progress, factor: None };
-    let search = Search {
+    let search = |start| Search {
         method,
         solver: Solver::Structured,
+        tolerance: PAIR_TOLERANCE,
         parallel: false,
-        start: None,
+        start,
         keep_dual: false,
     };
+    // All pairs are the same network but for the head, so each may start where the joint map ended.
+    progress.begin("looking for multipliers", 0);
+    let joint = multipliers::find(map, Output::All, &search(None), &watch)?;
     progress.begin("looking for multipliers of pairs", pairs.len());
     let found: Vec<Option<ChainCertificate<'a>>> = pairs
         .into_par_iter()
         .map(|pair| {
-            let found = multipliers::find(map, pair, &search, &watch)?;
+            let found = multipliers::find(map, pair, &search(joint.inner.as_ref()), &watch)?;
             progress.advance(1);
             anyhow::Ok(found.certificate)
         })
@@ -370,7 +373,11 @@ fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         if model.is_dir() {
             let inside = files_of(model)?;
             if inside.is_empty() {
-                bail!("the folder `{}` has no `.pth`, `.pt` or `.safetensors` file", model.display());
+                bail!(
+                    "the folder `{}` has no file that ends in .{}",
+                    model.display(),
+                    MODEL_ENDINGS.join(", .")
+                );
             }
             files.extend(inside);
         } else {
@@ -380,7 +387,10 @@ fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The checkpoints of a folder by their names, `.pth`, `.pt` and `.safetensors`, sorted.
+/// The names of model files in a folder.
+const MODEL_ENDINGS: [&str; 6] = ["pth", "pt", "safetensors", "onnx", "npz", "mat"];
+
+/// The model files of a folder by their endings, sorted.
 fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let context = || format!("cannot read the folder `{}`", folder.display());
     let mut files = Vec::new();
@@ -389,7 +399,7 @@ fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let path = entry.path();
         let known = path
             .extension()
-            .is_some_and(|extension| ["pth", "pt", "safetensors"].iter().any(|name| extension == *name));
+            .is_some_and(|extension| MODEL_ENDINGS.iter().any(|name| extension == *name));
         if known && path.is_file() {
             files.push(path);
         }

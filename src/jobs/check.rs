@@ -16,7 +16,7 @@ use super::Progress;
 use super::load::load_as;
 use super::prove::check_layers;
 use super::verify::{hash, lipschitz_of, output_word};
-use crate::results::{CheckSchema, Checked, FileHash, Semantics, Tool, Verdict};
+use crate::results::{CheckSchema, Checked, FileHash, Semantics, Tool};
 
 /// What to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,16 +99,11 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Checked
     let refusal = certificate.as_ref().and_then(|certificate| file.confirm(certificate).err());
     reason = reason.or(refusal.map(|refusal| refusal.to_string()));
     let accepted = certificate.filter(|_| reason.is_none());
-    let verdict = if accepted.is_some() {
-        Verdict::Certified
-    } else {
-        Verdict::NotCertified
-    };
     Ok(Checked {
         schema: CheckSchema::V1,
         tool: Tool::current(),
-        verdict,
-        assumptions: Vec::new(),
+        verdict: loaded.verdict(accepted.is_some()),
+        assumptions: loaded.assumptions,
         semantics: Semantics::Real,
         command: options.command.clone(),
         lipschitz: lipschitz_of(file.output, accepted.as_ref()),

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use lipcert_models::checkpoint::Checkpoint;
+use lipcert_models::architecture::METADATA_KEY;
+use lipcert_models::checkpoint::{Checkpoint, Format};
 use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::format::ModelBytes;
 use lipcert_proofs::statement::{Decimal, Layer, Output, Shape};
 
 use super::ModelOptions;
-use crate::results::Model;
+use crate::results::{Model, Verdict};
 
 /// A network with what the results say about its file.
 #[derive(Debug)]
@@ -21,9 +22,20 @@ pub(crate) struct Loaded {
     pub(crate) model: Model,
     /// Length of the file.
     pub(crate) bytes: u64,
+    /// What the reader takes the file to mean without being told; nothing where the file says it all.
+    pub(crate) assumptions: Vec<String>,
 }
 
 impl Loaded {
+    /// The verdict on a claim that is proved for the network that was read, or not.
+    pub(crate) fn verdict(&self, proved: bool) -> Verdict {
+        match (proved, self.assumptions.is_empty()) {
+            (true, true) => Verdict::Certified,
+            (true, false) => Verdict::Conditional,
+            (false, _) => Verdict::NotCertified,
+        }
+    }
+
     /// The bytes that a certificate of this network speaks of.
     pub(crate) fn model_bytes(&self) -> ModelBytes {
         ModelBytes {
@@ -84,10 +96,29 @@ pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOp
         preprocess: preprocess_words(&network),
     };
     Ok(Loaded {
+        assumptions: assumptions(&checkpoint, &network),
         network,
         model,
         bytes: checkpoint.bytes(),
     })
+}
+
+/// What the file does not say about its network.
+fn assumptions(checkpoint: &Checkpoint, network: &Network) -> Vec<String> {
+    let mut assumptions = Vec::new();
+    let stack = matches!(
+        checkpoint.format(),
+        Format::TorchZip | Format::TorchLegacy | Format::Safetensors
+    );
+    let activated = network.map.layers().iter().any(|layer| matches!(layer, Layer::Activation(_)));
+    if stack && activated && !checkpoint.metadata().contains_key(METADATA_KEY) {
+        assumptions.push("relu between the dense layers, which a state dict does not say (--arch declares it)".to_owned());
+    }
+    if !checkpoint.computed().is_empty() {
+        let names = checkpoint.computed().join("`, `");
+        assumptions.push(format!("the constants `{names}` as the graph's arithmetic rounds them"));
+    }
+    assumptions
 }
 
 /// Refuses an output that names a class the head does not have.

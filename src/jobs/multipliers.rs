@@ -23,6 +23,8 @@ pub(crate) struct Found<'a> {
     pub(crate) certificate: Option<ChainCertificate<'a>>,
     /// What the solver says of itself.
     pub(crate) remark: SolverRemark,
+    /// Multipliers far inside, for related problems.
+    pub(crate) inner: Option<solver::Candidate>,
 }
 
 /// How the multipliers are looked for.
@@ -32,6 +34,8 @@ pub(crate) struct Search<'s> {
     pub(crate) method: Method,
     /// Which solver.
     pub(crate) solver: Solver,
+    /// Relative gap at which an iterative solver stops.
+    pub(crate) tolerance: f64,
     /// Whether the solver may use all cores.
     pub(crate) parallel: bool,
     /// Multipliers of a similar problem.
@@ -53,14 +57,18 @@ pub(crate) fn find<'a>(
 ) -> anyhow::Result<Found<'a>> {
     let chain = Chain::of(map, output)?;
     let problem = convert::chain(&chain)?;
-    let (name, solution) = solve(&problem, search, watch)?;
+    let (name, mut solution) = solve(&problem, search, watch)?;
     let certificate = prove(map, output, &solution, search.keep_dual);
     let remark = SolverRemark {
         name: name.to_owned(),
         status: status_word(solution.status).to_owned(),
         iterations: solution.iterations,
     };
-    Ok(Found { certificate, remark })
+    Ok(Found {
+        certificate,
+        remark,
+        inner: solution.candidates.pop(),
+    })
 }
 
 /// Runs the solver of a method.
@@ -76,6 +84,7 @@ fn solve(
         (Method::LipsdpNeuron, Solver::Clarabel) => ("clarabel", general(problem, Sharing::Neuron)?),
         (Method::LipsdpNeuron, Solver::Structured) => {
             let options = structured::Options {
+                tolerance: search.tolerance,
                 parallel: convert::threads(search.parallel),
                 start: search.start,
                 ..structured::Options::default()

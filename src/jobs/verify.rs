@@ -13,7 +13,7 @@ use super::load::{Loaded, load};
 use super::multipliers::{self, Search};
 use super::prove::prove_layers;
 use super::{ModelOptions, Onlooker, Progress, lower};
-use crate::results::{FileHash, Lipschitz, Semantics, Tool, Verdict, Verified, VerifySchema};
+use crate::results::{FileHash, Lipschitz, Semantics, Tool, Verified, VerifySchema};
 
 /// How a bound is proved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,9 @@ pub enum Solver {
     Clarabel,
 }
 
+/// The relative gap at which an iterative solver stops.
+const TOLERANCE: f64 = 1e-6;
+
 /// What to verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -111,6 +114,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         let search = Search {
             method,
             solver: options.solver,
+            tolerance: TOLERANCE,
             parallel: true,
             start: None,
             keep_dual: true,
@@ -131,16 +135,11 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         .as_ref()
         .map(|certificate| certificate_bytes(certificate, &loaded))
         .transpose()?;
-    let verdict = if certificate.is_some() {
-        Verdict::Certified
-    } else {
-        Verdict::NotCertified
-    };
     let verified = Verified {
         schema: VerifySchema::V1,
         tool: Tool::current(),
-        verdict,
-        assumptions: Vec::new(),
+        verdict: loaded.verdict(certificate.is_some()),
+        assumptions: loaded.assumptions,
         semantics: Semantics::Real,
         command: options.command.clone(),
         lipschitz: Lipschitz {

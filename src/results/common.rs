@@ -99,11 +99,12 @@ impl Model {
         )
     }
 
-    /// The architecture, and for the official SLL layout which diagonal its convolutions have.
+    /// The architecture, and what its name stands for.
     #[must_use]
     pub fn architecture_words(&self) -> String {
         match self.architecture.as_str() {
             "sll" => "sll (as deployed: q cancels in the convolutions)".to_owned(),
+            "dense-relu" => "dense-relu (relu between the layers)".to_owned(),
             other => other.to_owned(),
         }
     }
