@@ -132,6 +132,16 @@ pub(crate) fn honest_claim(prepared: &Prepared<'_>) -> LayerClaim {
                 witness: Witness::NormalizedRows { inside },
             }
         }
+        Layer::Dense { weight, .. } => {
+            let (rows, cols) = (weight.rows(), weight.cols());
+            let a = DMatrix::from_row_slice(rows, cols, weight.data());
+            let lambda = a.singular_values().max().powi(2) * (1.0 + 1e-9) + 1e-300;
+            let inside = by(GramWitness::Cholesky {}, lambda);
+            LayerClaim {
+                lipschitz: lambda.sqrt() * (1.0 + 1e-12),
+                witness: Witness::OperatorNorm { inside },
+            }
+        }
         other => {
             let lipschitz = lipcert_proofs::rules::structural::bound_up(other).expect("a map without weights");
             LayerClaim {

@@ -2,7 +2,9 @@
 
 use lipcert_proofs::CheckError;
 use lipcert_proofs::rules::structural::bound_up;
-use lipcert_proofs::statement::{Decimal, Layer, Matrix, NetworkMap, Shape};
+use lipcert_proofs::statement::{Activation, Decimal, Layer, Matrix, NetworkMap, Operation, Shape};
+
+use crate::common::exact;
 
 fn decimals(values: &[&str]) -> Vec<Decimal> {
     values.iter().map(|text| text.parse().expect("a decimal")).collect()
@@ -69,5 +71,42 @@ fn reject_table() {
             late
         ),
         Err(CheckError::Order { index: 1, .. })
+    ));
+}
+
+/// Activations and constants: (layer, bound).
+#[test]
+fn entrywise_maps() {
+    let constant = |operation, operand: Vec<f64>| Layer::Elementwise { operation, operand };
+    for (layer, expected) in [
+        (Layer::Activation(Activation::Relu), 1.0),
+        (Layer::Activation(Activation::LeakyRelu { slope: 0.1 }), 1.0),
+        (Layer::Activation(Activation::LeakyRelu { slope: -3.0 }), 3.0),
+        (Layer::Activation(Activation::LeakyRelu { slope: 2.5 }), 2.5),
+        (constant(Operation::Add, vec![7.0, -1e300]), 1.0),
+        (constant(Operation::Subtract, vec![7.0, 0.0]), 1.0),
+        (constant(Operation::Multiply, vec![0.5, -2.0]), 2.0),
+        (constant(Operation::Multiply, vec![0.0, 0.0]), 0.0),
+        (constant(Operation::Divide, vec![4.0, -0.25]), 4.0),
+    ] {
+        let bound = bound_up(&layer).expect("a map without weights");
+        assert!((bound - expected).abs() <= 0.0, "{layer:?}: {bound}");
+    }
+    // A third is no float: rounded up.
+    let bound = bound_up(&constant(Operation::Divide, vec![3.0])).expect("a bound");
+    assert!(exact(bound) * exact(3.0) >= exact(1.0));
+    let refused = |layer: Layer| layer.output_shape(Shape::Flat(2)).map(|_| ());
+    assert!(matches!(
+        refused(constant(Operation::Divide, vec![1.0, 0.0])),
+        Err(CheckError::NotPositive { index: 1, .. })
+    ));
+    assert!(matches!(refused(constant(Operation::Add, vec![1.0])), Err(CheckError::Shape { .. })));
+    assert!(matches!(
+        refused(constant(Operation::Add, vec![1.0, f64::NAN])),
+        Err(CheckError::NotFinite { .. })
+    ));
+    assert!(matches!(
+        refused(Layer::Activation(Activation::LeakyRelu { slope: f64::NAN })),
+        Err(CheckError::NotFinite { what: "slope", .. })
     ));
 }
