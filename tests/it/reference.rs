@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use lipcert::jobs::verify::{Method, Options};
+use lipcert::jobs::verify::{Method, Options, Solver};
 use lipcert::jobs::{ModelOptions, Unwatched, verify};
 use lipcert_models::checkpoint::Checkpoint;
 use lipcert_models::network::{LoadOptions, Network, image};
@@ -72,6 +72,7 @@ impl Reference {
                 preprocess: Some(self.preprocess.to_owned()),
             },
             method: Method::Auto,
+            solver: Solver::default(),
             output,
             command: "test".to_owned(),
         };
@@ -119,7 +120,7 @@ impl Reference {
                 let prepared = Prepared::new(layer, input).unwrap();
                 LayerCertificate::check(&prepared, claim).unwrap()
             });
-        let certificate = NetworkCertificate::compose(&network.map, layers.collect(), file.output).unwrap();
+        let certificate = NetworkCertificate::compose(&network.map, layers.collect(), Vec::new(), file.output).unwrap();
         file.confirm(&certificate).unwrap();
         use_it(&network, &certificate)
     }

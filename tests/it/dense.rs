@@ -1,0 +1,370 @@
+//! Dense networks on the command line: bounds, certificates, counts, bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array1, Array2};
+use ndarray_npy::{NpzReader, NpzWriter, write_npy};
+use serde_json::Value;
+
+use crate::cli::{Ran, lipcert};
+use crate::reference::shared;
+
+/// Writes `W0, b0, W1, b1, …`.
+fn write_net(path: &Path, weights: &[Array2<f64>]) {
+    let mut npz = NpzWriter::new(fs::File::create(path).unwrap());
+    for (index, weight) in weights.iter().enumerate() {
+        npz.add_array(format!("W{index}"), weight).unwrap();
+        npz.add_array(format!("b{index}"), &Array1::from_elem(weight.nrows(), 0.1)).unwrap();
+    }
+    npz.finish().unwrap();
+}
+
+/// A weight with entries in [−1, 1), the same for the same arguments.
+fn weight(rows: usize, cols: usize, seed: u64) -> Array2<f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    Array2::from_shape_simple_fn((rows, cols), || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    })
+}
+
+/// Four inputs, two hidden layers, three classes.
+fn small() -> Vec<Array2<f64>> {
+    vec![weight(7, 4, 1), weight(6, 7, 2), weight(3, 6, 3)]
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{} {}", ran.stdout, ran.stderr))
+}
+
+/// `verify --json` with further arguments; status 0.
+fn verify(model: &Path, more: &[&str]) -> Value {
+    let ran = lipcert(["verify", text(model), "--preprocess", "none", "--json"].iter().chain(more));
+    assert_eq!(ran.status, 0, "{} {}", ran.stdout, ran.stderr);
+    json(&ran)
+}
+
+fn upper(verified: &Value) -> f64 {
+    verified["lipschitz"]["upper"].as_f64().unwrap()
+}
+
+/// An interval that is known, for a network that is at hand elsewhere.
+fn known(net: &str, more: &[&str], least: f64, most: f64) {
+    let Some(model) = shared(&format!("nets_npz/{net}.npz")) else { return };
+    let verified = verify(&model, more);
+    let upper = upper(&verified);
+    assert!(least <= upper && upper <= most, "{net}: {upper}");
+    assert_eq!(verified["verdict"], "certified");
+    let dual = verified["lipschitz"]["dual_bound"].as_f64().unwrap();
+    assert!(dual <= upper && upper / dual - 1.0 <= 1e-5, "{net}: {dual} {upper}");
+    if let Some(lower) = verified["lipschitz"]["lower"].as_f64() {
+        assert!(lower <= upper * (1.0 + 1e-9), "{net}: {lower} {upper}");
+    }
+}
+
+/// All weights are positive, so the constant is the norm of the product exactly; a solver is on record with 36.23.
+#[test]
+fn the_all_positive_network() {
+    known("lipsdp/random_weights", &[], 36.482_229_597_637_95, 36.48223);
+}
+
+#[test]
+fn published_optima() {
+    known("lipsdp/mnist_weights", &[], 24.366_346, 24.36636);
+    known("eclipse/ECLipsE_paper__datasets__MNIST__lyr3n100test1", &[], 15.733_203, 15.7333);
+}
+
+/// The published values for the scalar output 7, up to their own noise.
+#[test]
+fn published_class_bounds() {
+    let Some(table) = shared("results/glipsdp_published.csv") else { return };
+    let table = fs::read_to_string(table).unwrap();
+    let mut compared = 0;
+    for line in table.lines().filter(|line| line.starts_with("glipsdp_comparison")) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let (net, value) = (fields[0], fields[2].parse::<f64>().unwrap());
+        if fields[1] == "LipSDP"
+            && shared(&format!("nets_npz/{net}.npz")).is_some()
+        {
+            known(net, &["--output", "class:7"], value * (1.0 - 1e-6), value * (1.0 + 1e-5 + 1e-6));
+            compared += 1;
+        }
+    }
+    assert!(compared == 0 || compared == 10, "{compared}");
+}
+
+/// The published hidden parts: the transposes of the inner weights, one after the other.
+#[test]
+fn published_hidden_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (net, layers, value) in [
+        ("mlp_L3_W16", 2, 0.882_717_995_586),
+        ("mlp_L3_W32", 2, 0.904_926_931_938),
+        ("mlp_L5_W16", 4, 0.577_096_205_854),
+    ] {
+        let Some(model) = shared(&format!("nets_npz/glipsdp_scalability/{net}.npz")) else { continue };
+        let mut npz = NpzReader::new(fs::File::open(model).unwrap()).unwrap();
+        let weights: Vec<Array2<f64>> = (1..=layers)
+            .map(|k| {
+                let weight: Array2<f32> = npz.by_name(&format!("W{k}")).unwrap();
+                weight.t().mapv(f64::from)
+            })
+            .collect();
+        let path = folder.path().join(format!("{net}.npz"));
+        write_net(&path, &weights);
+        let upper = upper(&verify(&path, &[]));
+        assert!((upper / value - 1.0).abs() <= 2e-6, "{net}: {upper} {value}");
+    }
+}
+
+#[test]
+fn methods_in_their_order_and_their_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("net.npz");
+    write_net(&model, &small());
+    let mut last = f64::INFINITY;
+    for method in ["product", "eclipse-fast", "recursion", "lipsdp-layer", "lipsdp-neuron"] {
+        let certificate = folder.path().join(format!("{method}.json"));
+        let verified = verify(&model, &["--method", method, "-o", text(&certificate)]);
+        assert_eq!(verified["method"], method);
+        let bound = upper(&verified);
+        // Each is a special case of a later one, but for the two families of closed forms and the solver's gap.
+        if method != "lipsdp-layer" {
+            assert!(bound <= last * (1.0 + 1e-6), "{method}: {bound} {last}");
+            last = bound;
+        }
+        let checked = lipcert(["check", text(&certificate), text(&model), "--json"]);
+        assert_eq!(checked.status, 0, "{}", checked.stderr);
+        assert_eq!(upper(&json(&checked)).to_bits(), bound.to_bits());
+        // The same evidence for a network that differs in one entry.
+        let mut other = small();
+        other[1][(0, 0)] += 1e-3;
+        let twin = folder.path().join("twin.npz");
+        write_net(&twin, &other);
+        assert_eq!(lipcert(["check", text(&certificate), text(&twin)]).status, 2);
+    }
+    let general = verify(&model, &["--solver", "clarabel"]);
+    assert!((upper(&general) / last - 1.0).abs() <= 1e-5, "{} {last}", upper(&general));
+    let auto = verify(&model, &[]);
+    assert_eq!(auto["method"], "lipsdp-neuron");
+}
+
+/// Both solvers of the layer form agree with the published value.
+#[test]
+fn one_multiplier_a_layer() {
+    let Some(model) = shared("nets_npz/lipsdp/random_weights.npz") else { return };
+    let bound = upper(&verify(&model, &["--method", "lipsdp-layer"]));
+    assert!((39.8385..39.8395).contains(&bound), "{bound}");
+}
+
+#[test]
+fn outputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("net.npz");
+    write_net(&model, &small());
+    let bound = |output: &str| upper(&verify(&model, &["--output", output]));
+    let (all, features) = (bound("all"), bound("features"));
+    for output in ["class:0", "class:2"] {
+        assert!(bound(output) <= all * (1.0 + 1e-6));
+    }
+    let pair = bound("pair:0,2");
+    assert!(pair <= 2.0_f64.sqrt() * all * (1.0 + 1e-6));
+    assert!((bound("pair:2,0") / pair - 1.0).abs() < 1e-5);
+    assert!(features > 0.0);
+    assert_eq!(lipcert(["verify", text(&model), "--output", "class:3"]).status, 2);
+}
+
+/// The gloro network with the product of its norms: the counts that its authors' verified certifier published for ε = 0.3.
+#[test]
+fn counts_of_the_gloro_network() {
+    let (Some(model), Some(data)) = (shared("nets_npz/gloro/mnist_eps0.45_128x8.npz"), shared("mnist")) else {
+        return;
+    };
+    let data = format!("mnist:{}", data.display());
+    let arguments = ["certify", text(&model), "--data", &data, "--preprocess", "none", "--eps", "0.3", "--method", "product", "--json"];
+    let ran = lipcert(arguments);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let run = json(&ran);
+    assert_eq!((run["correct"].as_u64(), run["certified"][0]["count"].as_u64()), (Some(9840), Some(9540)));
+    assert_eq!((run["method"].as_str(), run["undecided"].as_u64()), (Some("product"), Some(0)));
+}
+
+/// A pair bound by LipSDP makes radii larger, and every certified sample stays where it is.
+#[test]
+fn radii_by_pairs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (folder.path().join("net.npz"), folder.path().join("data.npz"));
+    write_net(&model, &small());
+    let mut npz = NpzWriter::new(fs::File::create(&data).unwrap());
+    let x = weight(20, 4, 9).into_shape_with_order((20, 1, 2, 2)).unwrap();
+    npz.add_array("x", &x).unwrap();
+    npz.add_array("y", &Array1::<i64>::zeros(20)).unwrap();
+    npz.finish().unwrap();
+    let radii = |method: &str| -> Vec<f64> {
+        let samples = folder.path().join(format!("{method}.csv"));
+        let data = format!("npz:{}", data.display());
+        let ran = lipcert([
+            "certify", text(&model), "--data", &data, "--preprocess", "none", "--method", method, "--samples", text(&samples),
+        ]);
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        let table = fs::read_to_string(samples).unwrap();
+        table.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect()
+    };
+    let (product, pairs) = (radii("product"), radii("lipsdp-neuron"));
+    assert_eq!(product.len(), 20);
+    for (small, large) in product.iter().zip(&pairs) {
+        assert!(large >= small, "{small} {large}");
+    }
+    assert!(pairs.iter().sum::<f64>() > 1.2 * product.iter().sum::<f64>());
+}
+
+#[test]
+fn bad_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, weights: &[Array2<f64>]| -> PathBuf {
+        let path = folder.path().join(name);
+        write_net(&path, weights);
+        path
+    };
+    let mut nan = small();
+    nan[1][(2, 3)] = f64::NAN;
+    for (path, word) in [
+        (write("nan.npz", &nan), "W1"),
+        (write("shapes.npz", &[weight(3, 2, 1), weight(2, 4, 2)]), "W1"),
+        (write("large.npz", &[weight(2, 2, 1).mapv(|w| w * 1e200), weight(2, 2, 2)]), "e200"),
+    ] {
+        let ran = lipcert(["verify", text(&path)]);
+        assert!(ran.status != 0, "{}", ran.stdout);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!said.contains("panicked") && (said.contains(word) || word == "e200"), "{said}");
+    }
+    let sll = lipcert(["verify", "tests/fixtures/sll_digits/digits.pth", "--input", "1x8x8", "--method", "lipsdp-neuron"]);
+    assert_eq!(sll.status, 2, "{}", sll.stdout);
+    assert!(sll.stderr.contains("dense layers"), "{}", sll.stderr);
+}
+
+/// Right answers where the network is hardly one.
+#[test]
+fn degenerate_networks() {
+    let folder = tempfile::tempdir().unwrap();
+    let column = |values: &[f64]| Array2::from_shape_vec((values.len(), 1), values.to_vec()).unwrap();
+    let row = |values: &[f64]| Array2::from_shape_vec((1, values.len()), values.to_vec()).unwrap();
+    let mut dead = small();
+    dead[0].row_mut(2).fill(0.0);
+    dead[2].column_mut(4).fill(0.0);
+    let scaled = |first: f64, second: f64| vec![weight(3, 2, 4) * first, weight(2, 3, 5) * second];
+    let reference = {
+        let path = folder.path().join("reference.npz");
+        write_net(&path, &scaled(1.0, 1.0));
+        upper(&verify(&path, &[]))
+    };
+    // (name, weights, least, most)
+    for (name, weights, least, most) in [
+        ("one layer", vec![column(&[3.0, 4.0])], 5.0, 5.0 * (1.0 + 1e-9)),
+        ("width one", vec![row(&[3.0, 4.0]), column(&[2.0])], 10.0, 10.0 * (1.0 + 1e-5)),
+        ("zeros", vec![Array2::zeros((3, 2)), weight(2, 3, 1)], 0.0, 1e-100),
+        ("dead", dead, 1e-3, 1e3),
+        ("far apart", scaled(1e60, 1e-60), reference * (1.0 - 1e-5), reference * (1.0 + 1e-5)),
+        ("far apart too", scaled(1e-75, 1e75), reference * (1.0 - 1e-5), reference * (1.0 + 1e-5)),
+        ("tiny", scaled(1e-30, 1e-30), reference * 1e-60 * (1.0 - 1e-5), reference * 1e-60 * (1.0 + 1e-5)),
+    ] {
+        let path = folder.path().join(format!("{name}.npz"));
+        write_net(&path, &weights);
+        let bound = upper(&verify(&path, &[]));
+        assert!(least <= bound && bound <= most, "{name}: {bound:e} not in [{least:e}, {most:e}]");
+    }
+    // Beyond the range of the rule: the product of norms or a clear refusal, never a wrong number.
+    for (first, second) in [(1e150, 1e-150), (1e-150, 1e150), (1e150, 1.0)] {
+        let path = folder.path().join("extreme.npz");
+        write_net(&path, &scaled(first, second));
+        let ran = lipcert(["verify", text(&path), "--preprocess", "none", "--json"]);
+        if ran.status == 0 {
+            assert!(upper(&json(&ran)) >= reference * first * second * (1.0 - 1e-5));
+        } else {
+            assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_best_diagonal_of_a_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.npy");
+    let matrix = weight(40, 24, 6);
+    write_npy(&path, &matrix).unwrap();
+    let solve = |more: &[&str]| {
+        let ran = lipcert(["solve", text(&path), "--json"].iter().chain(more));
+        assert_eq!(ran.status, 0, "{}", ran.stderr);
+        json(&ran)
+    };
+    let trace = solve(&[]);
+    let objective = |solved: &Value, key: &str| solved["objective"][key].as_f64().unwrap();
+    let (upper, dual) = (objective(&trace, "upper"), objective(&trace, "dual_bound"));
+    assert!(dual <= upper && upper / dual - 1.0 < 1e-5, "{dual} {upper}");
+    let t: Vec<f64> = trace["t"].as_array().unwrap().iter().map(|t| t.as_f64().unwrap()).collect();
+    assert_eq!(t.len(), 24);
+    assert!(t.iter().sum::<f64>() <= upper);
+    let forms = trace["closed_forms"].as_array().unwrap();
+    for name in ["aol", "spectral", "perron", "frobenius"] {
+        let form = forms.iter().find(|form| form["name"] == name).unwrap();
+        assert!(form["objective"].as_f64().unwrap() >= dual, "{form}");
+    }
+    // The best largest entry is the square of the norm, here of either side.
+    let largest = solve(&["--objective", "max"]);
+    let rows = solve(&["--objective", "max", "--side", "rows"]);
+    assert!((objective(&largest, "upper") / objective(&rows, "upper") - 1.0).abs() < 1e-9);
+    assert_eq!(rows["t"].as_array().unwrap().len(), 40);
+    // Twice the weights, twice the objective.
+    let weights = folder.path().join("c.npy");
+    write_npy(&weights, &Array1::from_elem(24, 2.0)).unwrap();
+    let weighted = solve(&["--objective", &format!("weighted:{}", weights.display())]);
+    assert!((objective(&weighted, "upper") / (2.0 * upper) - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn bad_matrices() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.npy");
+    let mut matrix = weight(3, 2, 6);
+    matrix[(1, 1)] = f64::INFINITY;
+    write_npy(&path, &matrix).unwrap();
+    let model = folder.path().join("net.npz");
+    write_net(&model, &small());
+    let weights = folder.path().join("c.npy");
+    write_npy(&weights, &Array1::from_elem(7, -1.0)).unwrap();
+    let weighted = format!("weighted:{}", weights.display());
+    let named = |tensor: &str| format!("{}#{tensor}", model.display());
+    for (arguments, word) in [
+        (vec![text(&path).to_owned()], "not finite"),
+        (vec![text(&model).to_owned()], "name one"),
+        (vec![named("W9")], "no tensor `W9`"),
+        (vec![named("b0")], "[7]"),
+        (vec![named("W1"), "--objective".to_owned(), weighted], "weight 0"),
+        (vec!["missing.npy".to_owned()], "missing.npy"),
+    ] {
+        let ran = lipcert(["solve".to_owned()].into_iter().chain(arguments));
+        assert_eq!(ran.status, 2, "{}", ran.stdout);
+        assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+    }
+    let ran = lipcert(["solve", &named("W1"), "--side", "rows", "--json"]);
+    assert_eq!(json(&ran)["t"].as_array().unwrap().len(), 6);
+}
+
+/// A state dict does not say what lies between its layers: nothing is certified without being told.
+#[test]
+fn an_activation_that_nobody_stated() {
+    let Some(model) = shared("nets/glipsdp/Comparison/exports_archive/fnn2.pt") else { return };
+    let assumed = lipcert(["verify", text(&model), "--preprocess", "none", "--json"]);
+    assert_eq!(assumed.status, 0, "{}", assumed.stderr);
+    let assumed = json(&assumed);
+    assert_eq!(assumed["verdict"], "conditional");
+    assert!(assumed["assumptions"][0].as_str().unwrap().contains("relu"));
+    assert_eq!(lipcert(["verify", text(&model), "--preprocess", "none", "--strict"]).status, 1);
+}
