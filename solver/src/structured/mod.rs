@@ -7,6 +7,7 @@
 mod constant;
 mod dense;
 mod dual;
+mod goal;
 mod hessian;
 mod path;
 mod problem;
