@@ -20,8 +20,11 @@ const INNER: f64 = 0.7;
 /// With more variables than this the Hessian is not formed, and closed forms are the answer.
 const DENSE_MOST: usize = 12_000;
 
-/// Newton steps a layer for the starting point: more do not save any later.
-const START_STEPS: usize = 4;
+/// Newton steps a layer for the starting point: more in deep chains, where a thin start costs many steps later.
+const START_STEPS: (usize, usize) = (4, 10);
+
+/// A chain with more hidden layers than this is deep.
+const SHALLOW_MOST: usize = 4;
 
 /// A step is taken for centred below this decrement.
 const CENTRED: f64 = 0.9;
@@ -178,10 +181,15 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         inner: None,
         dual: None,
     };
+    let steps = if problem.hidden() > SHALLOW_MOST {
+        START_STEPS.1
+    } else {
+        START_STEPS.0
+    };
     let given = options.start.and_then(|candidate| reduction.variables(problem, candidate));
     let swept = given
         .is_none()
-        .then(|| start::layerwise(problem, (parameter, START_STEPS), par))
+        .then(|| start::layerwise(problem, (parameter, steps), par))
         .flatten();
     // Closed forms first: whoever stops early has these.
     let closed: Vec<Vec<f64>> = swept.into_iter().chain(start::fast(problem, par)).collect();
@@ -248,7 +256,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             if extra > 12 {
                 break Status::Stalled;
             }
-        } else if root < CENTRED {
+        } else if root < CENTRED && (reach < 0.6 || root < 0.4) {
             let direction = curvature.solve(&goal_here.tangent(), par);
             if let Some((moved, factored, length)) = predict(problem, &x, &direction, (goal_here.longest(), &mut reach), par) {
                 x = moved;
