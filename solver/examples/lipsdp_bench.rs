@@ -1,7 +1,8 @@
 //! Times LipSDP-Neuron on random nets: `cargo run --release --example lipsdp_bench -- 5x20 10x100 784-400-400-10`.
 //!
 //! `LxW` has `L` weight matrices, `W` neurons in each hidden layer, 4 inputs and 2 outputs; the spectral norms are uniform in `[0.4, 1.8]`, the setting of
-//! the ECLipsE paper. Other names list the widths; their entries are normal with variance `2 / n`. A name may end in `:1e-4`, the tolerance. One line a net.
+//! the ECLipsE paper. Other names list the widths; their entries are normal with variance `2 / n`. A name may end in `:1e-4`, the tolerance, and `:20`, the
+//! most iterations. One line a net. `THREADS=2` in the environment asks for two threads.
 
 use std::fs::read_to_string;
 use std::process::Command;
@@ -27,9 +28,11 @@ impl Random {
     }
 }
 
-fn net(name: &str) -> Option<(Chain, f64)> {
-    let (shape, tolerance) = name.split_once(':').unwrap_or((name, "1e-6"));
-    let tolerance = tolerance.parse().ok()?;
+fn net(name: &str) -> Option<(Chain, f64, usize)> {
+    let mut parts = name.split(':');
+    let shape = parts.next()?;
+    let tolerance = parts.next().unwrap_or("1e-6").parse().ok()?;
+    let iterations = parts.next().unwrap_or("500").parse().ok()?;
     let (widths, spectral): (Vec<usize>, bool) = if let Some((layers, width)) = shape.split_once('x') {
         let (layers, width): (usize, usize) = (layers.parse().ok()?, width.parse().ok()?);
         let hidden = std::iter::repeat_n(width, layers.checked_sub(1)?);
@@ -61,7 +64,7 @@ fn net(name: &str) -> Option<(Chain, f64)> {
         .collect();
     let output = weights.pop()?;
     let slopes = vec![Slope::UNIT; weights.len()];
-    Some((Chain::new(weights, slopes, output).ok()?, tolerance))
+    Some((Chain::new(weights, slopes, output).ok()?, tolerance, iterations))
 }
 
 /// User and system time in seconds.
@@ -100,7 +103,7 @@ fn main() {
         return;
     }
     let name = &names[0];
-    let Some((chain, tolerance)) = net(name) else {
+    let Some((chain, tolerance, iterations)) = net(name) else {
         println!("{name}: no such net");
         return;
     };
@@ -112,6 +115,7 @@ fn main() {
     };
     let options = Options {
         tolerance,
+        iterations,
         parallel: par,
         ..Options::default()
     };

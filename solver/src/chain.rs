@@ -148,8 +148,10 @@ pub struct Candidate {
 
 /// Vectors that show that no multipliers do better: a low-rank point of the dual. Trusted by nobody.
 ///
-/// Any vectors will do: a check shrinks those of the hidden neurons, layer by layer, until each satisfies
+/// Any vectors will do: a check scales those of the hidden neurons, layer by layer, until each satisfies
 /// `⟨v_k − α u_k, v_k − β u_k⟩ ≤ 0` with `u_k = Σ_j w_kj v_j`; then `‖C V_h‖_F / ‖V_0‖_F` is below `√ρ` for every feasible `ρ`.
+/// Where `α β ≤ 0` the largest scale is best and that of the block does not matter. Where `α β > 0` small scales are forbidden too, and the one
+/// nearest to 1 is best: a vector may lie on the near side of its ball.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DualVectors {
     /// `V_0, …, V_h`; `V_i` is `(n_i, r)`.

@@ -3,6 +3,7 @@
 use faer::{Mat, Par};
 
 use super::dual::{Leading, first, shrink};
+use super::goal::Goal;
 use super::hessian;
 use super::problem::{Problem, Reduction};
 use super::schur::{Factor, apply, factor, gradient, invert, solve};
@@ -13,17 +14,17 @@ use crate::chain::{Solution, Status, Watch};
 /// This many candidates are kept.
 const KEPT: usize = 8;
 
-/// The weight of the objective grows by at most this factor a step.
-const LEAP: f64 = 60.0;
-
 /// The gap, as a quotient, at which [`Best::inner`] is taken.
 const INNER: f64 = 0.7;
 
 /// With more variables than this the Hessian is not formed, and closed forms are the answer.
 const DENSE_MOST: usize = 12_000;
 
-/// Newton steps a layer for the starting point: more do not save any later.
-const START_STEPS: usize = 4;
+/// Newton steps a layer for the starting point: more in deep chains, where a thin start costs many steps later.
+const START_STEPS: (usize, usize) = (4, 10);
+
+/// A chain with more hidden layers than this is deep.
+const SHALLOW_MOST: usize = 4;
 
 /// A step is taken for centred below this decrement.
 const CENTRED: f64 = 0.9;
@@ -180,10 +181,15 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         inner: None,
         dual: None,
     };
+    let steps = if problem.hidden() > SHALLOW_MOST {
+        START_STEPS.1
+    } else {
+        START_STEPS.0
+    };
     let given = options.start.and_then(|candidate| reduction.variables(problem, candidate));
     let swept = given
         .is_none()
-        .then(|| start::layerwise(problem, (parameter, START_STEPS), par))
+        .then(|| start::layerwise(problem, (parameter, steps), par))
         .flatten();
     // Closed forms first: whoever stops early has these.
     let closed: Vec<Vec<f64>> = swept.into_iter().chain(start::fast(problem, par)).collect();
@@ -250,7 +256,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             if extra > 12 {
                 break Status::Stalled;
             }
-        } else if root < CENTRED {
+        } else if root < CENTRED && (reach < 0.6 || root < 0.4) {
             let direction = curvature.solve(&goal_here.tangent(), par);
             if let Some((moved, factored, length)) = predict(problem, &x, &direction, (goal_here.longest(), &mut reach), par) {
                 x = moved;
@@ -262,70 +268,6 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         goal = Some(goal_here);
     };
     best.solution(status, iterations)
-}
-
-/// The linear term `τ ρ − left ⟨start, x⟩` that is minimised together with the barrier.
-///
-/// `start` is chosen so that the first point is a centre; the path from there to `left = 0` stays away from the border, and so does the one that follows,
-/// along which `τ` grows.
-struct Goal {
-    tau: f64,
-    left: f64,
-    start: Vec<f64>,
-}
-
-impl Goal {
-    /// The goal whose centre is `x`, with the `τ` that makes `start` smallest.
-    fn through(x: &[f64], slope: &[f64], curvature: &Curvature, parameter: f64, par: Par) -> Self {
-        let mut unit = vec![0.0; x.len()];
-        unit[0] = 1.0;
-        let from_unit = curvature.solve(&unit, par);
-        let tau = (-dot(&from_unit, slope) / from_unit[0]).max(0.1 * parameter / x[0]);
-        let mut start = slope.to_vec();
-        start[0] += tau;
-        Self { tau, left: 1.0, start }
-    }
-
-    /// The gradient of the whole, `slope` that of the barrier.
-    fn gradient(&self, slope: &[f64]) -> Vec<f64> {
-        let mut result: Vec<f64> = slope.iter().zip(&self.start).map(|(a, b)| a - self.left * b).collect();
-        result[0] += self.tau;
-        result
-    }
-
-    /// The change of the linear term between two points.
-    fn change(&self, from: &[f64], to: &[f64]) -> f64 {
-        let start: f64 = self
-            .start
-            .iter()
-            .zip(from.iter().zip(to))
-            .map(|(weight, (a, b))| weight * (b - a))
-            .sum();
-        self.tau * (to[0] - from[0]) - self.left * start
-    }
-
-    /// Minus `H` times this is the change of the centre with the length of [`Goal::advance`], to first order.
-    fn tangent(&self) -> Vec<f64> {
-        if self.left > 0.0 {
-            return self.start.iter().map(|value| self.left * value).collect();
-        }
-        let mut unit = vec![0.0; self.start.len()];
-        unit[0] = self.tau;
-        unit
-    }
-
-    fn longest(&self) -> f64 {
-        if self.left > 0.0 { 0.9 } else { 1.0 - 1.0 / LEAP }
-    }
-
-    /// `left` or `1 / τ` shrinks by `1 − length`.
-    fn advance(&mut self, length: f64) {
-        if self.left > 0.0 {
-            self.left *= 1.0 - length;
-        } else {
-            self.tau /= 1.0 - length;
-        }
-    }
 }
 
 /// Makes a point strictly feasible by making all of it larger against the output.
