@@ -3,7 +3,7 @@
 use lipcert_proofs::certificate::{ChainCertificate, ChainClaim};
 use lipcert_proofs::statement::{Activation, Chain, Layer, Matrix, NetworkMap, Output, Shape};
 use lipcert_solver::assemble::chain::{Sharing, solve};
-use lipcert_solver::chain::{Solution, Status, Unwatched};
+use lipcert_solver::chain::{Candidate, Solution, Status, Unwatched};
 use lipcert_solver::clarabel;
 use lipcert_solver::convert;
 use lipcert_solver::structured::{Options, lipsdp_neuron};
@@ -152,23 +152,27 @@ fn exactly_semidefinite(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: 
     true
 }
 
-/// The first candidate that is proved, inflated as little as need be.
+/// The smallest bound that a candidate and an inflation of it prove.
 fn prove<'a>(map: &'a NetworkMap, solution: &Solution) -> ChainCertificate<'a> {
-    for excess in [1e-13, 1e-11, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4] {
-        for candidate in &solution.candidates {
-            let claim = ChainClaim {
-                output: Output::All,
-                lipschitz: candidate.lipschitz * (1.0 + excess),
-                multipliers: candidate
-                    .multipliers
-                    .iter()
-                    .map(|layer| layer.iter().map(|value| value * (1.0 + excess)).collect())
-                    .collect(),
-                dual: solution.dual.as_ref().map(convert::dual),
-            };
-            if let Ok(certificate) = ChainCertificate::check(map, claim) {
-                return certificate;
-            }
+    let inflations = [1e-13, 1e-11, 1e-9, 1e-8, 3e-8, 1e-7, 2e-7, 4e-7, 1e-6, 1e-5, 1e-4];
+    let mut attempts: Vec<(f64, &Candidate, f64)> = solution
+        .candidates
+        .iter()
+        .flat_map(|candidate| inflations.map(|excess| (candidate.lipschitz * (1.0 + excess), candidate, excess)))
+        .collect();
+    attempts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    for (lipschitz, candidate, excess) in attempts {
+        let multipliers = candidate.multipliers.iter();
+        let claim = ChainClaim {
+            output: Output::All,
+            lipschitz,
+            multipliers: multipliers
+                .map(|layer| layer.iter().map(|value| value * (1.0 + excess)).collect())
+                .collect(),
+            dual: solution.dual.as_ref().map(convert::dual),
+        };
+        if let Ok(certificate) = ChainCertificate::check(map, claim) {
+            return certificate;
         }
     }
     panic!("no candidate of {:?} is proved: {map:?}", solution.status);
@@ -210,7 +214,13 @@ fn two_hundred_tiny_networks() {
             && upper > 1e-9
         {
             let other = prove(&map, &general).lipschitz();
-            assert!((other - upper).abs() <= 1e-6 * upper, "case {case}: {other} {upper}");
+            // A dead neuron's multiplier grows without limit, so the optimum is not attained and the general solver stops a little short of it.
+            let dead = chain
+                .weights()
+                .iter()
+                .any(|w| (0..w.rows()).any(|k| w.row(k).iter().all(|v| *v == 0.0)));
+            let tolerance = if dead { 1e-5 } else { 1e-6 };
+            assert!((other - upper).abs() <= tolerance * upper, "case {case}: {other} {upper}");
             compared += 1;
         }
     }
