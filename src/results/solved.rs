@@ -139,7 +139,7 @@ impl fmt::Display for Solved {
             table.row(vec![
                 name.to_owned(),
                 show(value, DIGITS),
-                ratio.map_or_else(String::new, |r| show(Some(r), 4)),
+                ratio.map_or_else(String::new, |r| show(Some(r), 6)),
             ]);
         };
         row("optimum", objective.upper);

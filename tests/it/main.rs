@@ -8,6 +8,7 @@ mod certify;
 mod cli;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod dense;
 #[cfg(test)]
 mod hostile;
