@@ -6,7 +6,7 @@
 //! number of cores. The single-precision twins are only there to be linked: they end the process.
 //!
 //! - [`view`]: the raw arrays of the interface as matrices.
-//! - [`products`]: BLAS.
+//! - [`products`]: the routines of BLAS.
 //! - [`systems`]: Cholesky and LU, and what is solved with them.
 //! - [`spectra`]: eigenvalues and singular values.
 //!

@@ -110,7 +110,7 @@ fn exactly_semidefinite(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: 
     }
     for (layer, weight) in chain.weights().iter().enumerate() {
         let (lo, hi) = chain.slopes()[layer];
-        for k in 0..weight.rows() {
+        for (k, lambda) in multipliers[layer].iter().enumerate() {
             // (e − lo w)(e − hi w)ᵀ λ, twice its symmetric part.
             let side = |slope: f64| -> Vec<(usize, BigRational)> {
                 let before = (0..weight.cols()).map(|j| (starts[layer] + j, -exact(slope) * exact(weight.row(k)[j])));
@@ -119,7 +119,7 @@ fn exactly_semidefinite(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: 
                     .collect()
             };
             let (a, b) = (side(lo), side(hi));
-            let lambda = exact(multipliers[layer][k]);
+            let lambda = exact(*lambda);
             for (i, x) in &a {
                 for (j, y) in &b {
                     let term = &lambda * x * y;
@@ -141,11 +141,12 @@ fn exactly_semidefinite(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: 
         if p[k][k] <= zero() {
             return false;
         }
-        for i in k + 1..total {
-            let factor = &p[i][k] / &p[k][k];
-            for j in k..total {
-                let step = &factor * &p[k][j];
-                p[i][j] -= step;
+        let (above, below) = p.split_at_mut(k + 1);
+        let pivot = &above[k];
+        for row in below {
+            let factor = &row[k] / &pivot[k];
+            for (entry, above) in row[k..].iter_mut().zip(&pivot[k..]) {
+                *entry -= &factor * above;
             }
         }
     }

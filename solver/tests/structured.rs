@@ -92,7 +92,7 @@ fn gap(chain: &Chain, solution: &Solution) -> f64 {
             .all(|pair| pair[0].lipschitz <= pair[1].lipschitz)
     );
     let bound = solution.candidates[0].lipschitz;
-    let dual = approx_dual_bound(chain, solution.dual.as_ref().unwrap());
+    let dual = approx_dual_bound(chain, solution.dual.as_ref().expect("dual vectors"));
     assert!(
         (dual - solution.approx_dual).abs() <= 1e-9 * dual,
         "{dual} {}",

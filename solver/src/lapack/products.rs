@@ -1,4 +1,4 @@
-//! Products: the routines of BLAS.
+//! Products of matrices and vectors: the routines of BLAS.
 
 use std::ffi::{c_char, c_int};
 
