@@ -211,7 +211,12 @@ fn two_hundred_tiny_networks() {
             && upper > 1e-9
         {
             let other = prove(&map, &general).lipschitz();
-            assert!((other - upper).abs() <= 1e-6 * upper, "case {case}: {other} {upper}");
+            // The tolerance of the structured solver is 1e-8 of the bound. Where the best multiplier of a neuron is infinite, the general one stops
+            // some millionths above, its own dual objective included.
+            assert!(
+                upper <= other * (1.0 + 1e-7) && other <= upper * (1.0 + 1e-5),
+                "case {case}: {other} {upper}"
+            );
             compared += 1;
         }
     }
