@@ -56,7 +56,7 @@ impl Output {
         let (stop, bar, quiet) = (Arc::clone(&self.stop), self.bar.clone(), self.quiet);
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::Relaxed) {
-                #[expect(clippy::exit, reason = "the second interrupt: nothing is to be kept")]
+                // The second interrupt: nothing is to be kept.
                 std::process::exit(130);
             }
             if !quiet {
