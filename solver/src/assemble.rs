@@ -12,14 +12,12 @@ mod scale;
 
 use nalgebra::DMatrix;
 
-/// The spectral norm, rounded any which way, or 1 for the zero matrix: a scale and no bound.
+use crate::convert::to_faer;
+use crate::eigenvalue;
+
+/// About the spectral norm, or 1 for the zero matrix and where nothing is found: a scale and no bound.
 fn approx_norm(matrix: &DMatrix<f64>) -> f64 {
-    let gram = if matrix.nrows() < matrix.ncols() {
-        matrix * matrix.transpose()
-    } else {
-        matrix.tr_mul(matrix)
-    };
-    positive_or_one(gram.symmetric_eigenvalues().max().sqrt())
+    positive_or_one(eigenvalue::approx_norm(to_faer(matrix).as_ref()).unwrap_or(1.0))
 }
 
 /// A scale that can be divided by.

@@ -1,4 +1,4 @@
-//! Approximations of the smallest `λ` with `A Aᵀ ⪯ λ diag(T)`, for dense layers and convolutions.
+//! Approximations of largest eigenvalues: the smallest `λ` with `A Aᵀ ⪯ λ diag(T)` for dense layers and convolutions, and spectral norms.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, c64};
@@ -137,6 +137,21 @@ pub fn approx_on_grid(gram: &Gram, scale: &[f64], grid: usize) -> Option<f64> {
         }
     }
     largest.is_finite().then_some(largest)
+}
+
+/// About the spectral norm of a matrix, from below. 0 for the zero matrix; nothing if an eigenvalue routine fails or a square overflows.
+#[must_use]
+pub fn approx_norm(matrix: MatRef<'_, f64>) -> Option<f64> {
+    largest(smaller_gram(matrix).as_ref()).map(f64::sqrt)
+}
+
+/// `A Aᵀ` or `Aᵀ A`, whichever is smaller: their eigenvalues other than 0 are the same.
+pub(crate) fn smaller_gram(matrix: MatRef<'_, f64>) -> Mat<f64> {
+    if matrix.nrows() <= matrix.ncols() {
+        matrix * matrix.transpose()
+    } else {
+        matrix.transpose() * matrix
+    }
 }
 
 /// About the largest eigenvalue of a symmetric matrix (both triangles filled). Nothing if a routine fails or the numbers overflow.

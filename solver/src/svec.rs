@@ -8,33 +8,19 @@ use std::f64::consts::SQRT_2;
 use nalgebra::DMatrix;
 
 /// The number of entries of `svec` of an `(n, n)` matrix.
-#[must_use]
-pub const fn length(n: usize) -> usize {
+pub(crate) const fn length(n: usize) -> usize {
     n * (n + 1) / 2
 }
 
 /// Where the entry `(row, col)` lies.
-#[must_use]
-pub fn index(row: usize, col: usize) -> usize {
+pub(crate) fn index(row: usize, col: usize) -> usize {
     let (row, col) = (row.min(col), row.max(col));
     length(col) + row
 }
 
 /// What the entry `(row, col)` is multiplied by.
-#[must_use]
-pub fn factor(row: usize, col: usize) -> f64 {
+pub(crate) fn factor(row: usize, col: usize) -> f64 {
     if row == col { 1.0 } else { SQRT_2 }
-}
-
-/// `svec(A)`, from the upper triangle of a square matrix; NaN and infinities pass through.
-#[must_use]
-pub fn pack(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let n = matrix.ncols();
-    let mut packed = Vec::with_capacity(length(n));
-    for col in 0..n {
-        packed.extend((0..=col).map(|row| factor(row, col) * matrix[(row, col)]));
-    }
-    packed
 }
 
 /// The symmetric `(n, n)` matrix with this `svec`; rounds once an entry off the diagonal.
@@ -42,8 +28,7 @@ pub fn pack(matrix: &DMatrix<f64>) -> Vec<f64> {
 /// # Panics
 ///
 /// If there are fewer than [`length`] entries.
-#[must_use]
-pub fn unpack(packed: &[f64], n: usize) -> DMatrix<f64> {
+pub(crate) fn unpack(packed: &[f64], n: usize) -> DMatrix<f64> {
     DMatrix::from_fn(n, n, |row, col| packed[index(row, col)] / factor(row, col))
 }
 
@@ -51,6 +36,16 @@ pub fn unpack(packed: &[f64], n: usize) -> DMatrix<f64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// `svec(A)`, from the upper triangle of a square matrix; NaN and infinities pass through.
+    fn pack(matrix: &DMatrix<f64>) -> Vec<f64> {
+        let n = matrix.ncols();
+        let mut packed = Vec::with_capacity(length(n));
+        for col in 0..n {
+            packed.extend((0..=col).map(|row| factor(row, col) * matrix[(row, col)]));
+        }
+        packed
+    }
 
     fn symmetric(n: usize) -> impl Strategy<Value = DMatrix<f64>> {
         prop::collection::vec(-10.0..10.0_f64, n * n).prop_map(move |entries| {

@@ -8,6 +8,7 @@ use lipcert_solver::chain::{Candidate, Chain, Slope, Solution, Status};
 use lipcert_solver::closed::recursion::{Choice, Direction};
 use lipcert_solver::closed::{diagonal, product, recursion};
 use lipcert_solver::common::approx_gram;
+use lipcert_solver::eigenvalue::approx_norm;
 use nalgebra::DMatrix;
 use nets::{chain_of, matrix, published, random_chain};
 use proptest::prelude::*;
@@ -138,9 +139,9 @@ fn the_product_has_multipliers_for_all_slopes() {
         let norms: f64 = chain
             .weights()
             .iter()
-            .map(|weight| product::approx_norm(weight.as_ref()).unwrap() * steep)
+            .map(|weight| approx_norm(weight.as_ref()).unwrap() * steep)
             .product();
-        let expected = norms * product::approx_norm(chain.output()).unwrap();
+        let expected = norms * approx_norm(chain.output()).unwrap();
         assert!((bound(&solution) - expected).abs() <= 1e-11 * expected);
     }
 }
@@ -148,7 +149,7 @@ fn the_product_has_multipliers_for_all_slopes() {
 #[test]
 fn an_affine_map_has_its_norm() {
     let chain = chain_of(vec![matrix(3, 5, -1.0, 1)]);
-    let norm = product::approx_norm(chain.output()).unwrap();
+    let norm = approx_norm(chain.output()).unwrap();
     for solution in [product::solve(&chain).unwrap(), recursion::solve(&chain).unwrap()] {
         assert!((bound(&solution) - norm).abs() <= 1e-11 * norm);
         assert!(solution.candidates[0].multipliers.is_empty());

@@ -4,7 +4,7 @@ mod nets;
 
 use lipcert_solver::SolveError;
 use lipcert_solver::chain::{Chain, Slope};
-use lipcert_solver::closed::product;
+use lipcert_solver::eigenvalue::approx_norm;
 use lipcert_solver::lower::{Options, approx_lower_bound};
 use nets::{chain_of, matrix, published, random_chain};
 
@@ -27,7 +27,7 @@ fn positive_networks_have_the_norm_of_the_product() {
             matrix(3, 5, 0.0, seed + 20),
         ];
         let whole = &matrices[2] * &matrices[1] * &matrices[0];
-        let norm = product::approx_norm(whole.as_ref()).expect("a norm");
+        let norm = approx_norm(whole.as_ref()).expect("a norm");
         let found = search(&chain_of(matrices));
         assert!((found - norm).abs() <= 1e-12 * norm, "{found} {norm}");
     }
@@ -36,7 +36,7 @@ fn positive_networks_have_the_norm_of_the_product() {
 #[test]
 fn an_affine_map_has_its_norm() {
     let chain = chain_of(vec![matrix(3, 5, -1.0, 1)]);
-    let norm = product::approx_norm(chain.output()).expect("a norm");
+    let norm = approx_norm(chain.output()).expect("a norm");
     assert!((search(&chain) - norm).abs() <= 1e-9 * norm);
 }
 

@@ -92,7 +92,7 @@ fn gap(chain: &Chain, solution: &Solution) -> f64 {
             .all(|pair| pair[0].lipschitz <= pair[1].lipschitz)
     );
     let bound = solution.candidates[0].lipschitz;
-    let dual = approx_dual_bound(chain, solution.dual.as_ref().expect("vectors"));
+    let dual = approx_dual_bound(chain, solution.dual.as_ref().expect("dual vectors"));
     assert!(
         (dual - solution.approx_dual).abs() <= 1e-9 * dual,
         "{dual} {}",
@@ -185,48 +185,6 @@ fn any_slopes() {
                 assert!(closed.candidates[0].lipschitz >= solution.approx_dual * (1.0 - 1e-9));
                 assert!(closed.candidates.iter().any(|candidate| smallest(&net, candidate) > 0.0));
             }
-        }
-    }
-}
-
-/// Random shapes, slopes, scales and zeros: the bracket closes, and every candidate is feasible.
-#[test]
-fn random_nets() {
-    for seed in 0..100 {
-        let mut random = Random(1000 + seed);
-        let mut pick = |most: usize| 1 + (random.uniform() * most as f64) as usize;
-        let widths: Vec<usize> = (0..pick(5) + 1).map(|_| pick(6)).collect();
-        let mut weights: Vec<Mat<f64>> = widths
-            .windows(2)
-            .map(|pair| {
-                let scale = 10f64.powf(4.0 * random.uniform() - 2.0);
-                let dense = random.matrix(pair[1], pair[0], scale);
-                Mat::from_fn(
-                    pair[1],
-                    pair[0],
-                    |i, j| if random.uniform() < 0.2 { 0.0 } else { dense[(i, j)] },
-                )
-            })
-            .collect();
-        let output = weights.pop().expect("an output");
-        let slopes: Vec<Slope> = weights
-            .iter()
-            .map(|_| {
-                let (a, b) = (2.0 * random.uniform() - 1.0, 2.0 * random.uniform() - 1.0);
-                let slope = Slope {
-                    lo: a.min(b),
-                    hi: a.max(b),
-                };
-                if random.uniform() < 0.5 { Slope::UNIT } else { slope }
-            })
-            .collect();
-        let net = Chain::new(weights, slopes, output).expect("a chain");
-        let solution = solve(&net);
-        if solution.dual.is_some() {
-            let found = gap(&net, &solution);
-            assert!(found < 2e-6, "{seed} {widths:?} {found:e} {:?}", solution.status);
-        } else {
-            assert!(smallest(&net, &solution.candidates[0]) > 0.0);
         }
     }
 }

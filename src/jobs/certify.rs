@@ -1,6 +1,6 @@
 //! How many samples of a data set no perturbation of a given size can change.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -13,7 +13,7 @@ use lipcert_proofs::rules::margin::{Judgement, Margins};
 use lipcert_proofs::statement::{Chain, NetworkMap, Output};
 use rayon::prelude::*;
 
-use super::load::{Loaded, load, shape_words};
+use super::load::{Loaded, expand, load, shape_words};
 use super::multipliers::{self, Search};
 use super::prove::prove_layers;
 use super::verify::{Method, Solver, certificate_bytes, hash, lipschitz_of, resolve};
@@ -364,46 +364,4 @@ fn require_distinct(epsilons: &[Epsilon]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The model files, those of a folder in the order of their names.
-fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for model in models {
-        if model.is_dir() {
-            let inside = files_of(model)?;
-            if inside.is_empty() {
-                bail!(
-                    "the folder `{}` has no file that ends in .{}",
-                    model.display(),
-                    MODEL_ENDINGS.join(", .")
-                );
-            }
-            files.extend(inside);
-        } else {
-            files.push(model.clone());
-        }
-    }
-    Ok(files)
-}
-
-/// The names of model files in a folder.
-const MODEL_ENDINGS: [&str; 6] = ["pth", "pt", "safetensors", "onnx", "npz", "mat"];
-
-/// The model files of a folder by their endings, sorted.
-fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let context = || format!("cannot read the folder `{}`", folder.display());
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(context)? {
-        let entry = entry.with_context(context)?;
-        let path = entry.path();
-        let known = path
-            .extension()
-            .is_some_and(|extension| MODEL_ENDINGS.iter().any(|name| extension == *name));
-        if known && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -1,6 +1,6 @@
 //! Model files, read once for every job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use lipcert_models::architecture::METADATA_KEY;
@@ -152,4 +152,46 @@ fn preprocess_words(network: &Network) -> String {
         Some(Layer::Normalize { mean, std }) => format!("mean={};std={}", list(mean), list(std)),
         _ => "none".to_owned(),
     }
+}
+
+/// The model files, those of a folder in the order of their names.
+pub(crate) fn expand(models: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for model in models {
+        if model.is_dir() {
+            let inside = files_of(model)?;
+            if inside.is_empty() {
+                bail!(
+                    "the folder `{}` has no file that ends in .{}",
+                    model.display(),
+                    MODEL_ENDINGS.join(", .")
+                );
+            }
+            files.extend(inside);
+        } else {
+            files.push(model.clone());
+        }
+    }
+    Ok(files)
+}
+
+/// The names of model files in a folder.
+const MODEL_ENDINGS: [&str; 6] = ["pth", "pt", "safetensors", "onnx", "npz", "mat"];
+
+/// The model files of a folder by their endings, sorted.
+fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let context = || format!("cannot read the folder `{}`", folder.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(context)? {
+        let entry = entry.with_context(context)?;
+        let path = entry.path();
+        let known = path
+            .extension()
+            .is_some_and(|extension| MODEL_ENDINGS.iter().any(|name| extension == *name));
+        if known && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }

@@ -1,16 +1,17 @@
 //! A slope that a dense network really has somewhere.
 
-use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output};
+use lipcert_proofs::statement::{Activation, Chain, Layer, NetworkMap, Output};
 use lipcert_solver::{convert, lower};
 
 /// About the largest norm of a Jacobian that a bounded search finds; empirical. Nothing for other networks, or where the run of dense layers does not
-/// see the raw input as it is.
+/// see the raw input as it is. Nothing either for a leaky relu that is steeper below zero than above: the search takes the larger slope above.
 pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
     let chain = Chain::of(map, output).ok()?;
     let untouched = map.layers()[..chain.first()]
         .iter()
         .all(|layer| matches!(layer, Layer::Flatten | Layer::PadChannels { .. }));
-    if !untouched {
+    let steeper_below = |layer: &Layer| matches!(layer, Layer::Activation(Activation::LeakyRelu { slope }) if *slope > 1.0);
+    if !untouched || map.layers().iter().any(steeper_below) {
         return None;
     }
     let biases: Vec<Vec<f64>> = map.layers()[chain.first()..]
@@ -23,4 +24,36 @@ pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
         .collect();
     let found = lower::approx_lower_bound(&convert::chain(&chain).ok()?, &biases, &lower::Options::default());
     found.ok().map(|found| found.approx_lipschitz)
+}
+
+#[cfg(test)]
+mod tests {
+    use lipcert_proofs::statement::{Matrix, Shape};
+
+    use super::*;
+
+    /// `x ↦ σ(σ(x) − 1)`, slopes `s` below zero and 1 above: the largest slope is `max(s, s², 1)`.
+    fn network(slope: f64) -> NetworkMap {
+        let dense = |bias: f64| Layer::Dense {
+            weight: Matrix::new("weight", 1, 1, vec![1.0]).expect("a matrix"),
+            bias: vec![bias],
+        };
+        let leaky = || Layer::Activation(Activation::LeakyRelu { slope });
+        let layers = vec![dense(0.0), leaky(), dense(-1.0), leaky(), dense(0.0)];
+        NetworkMap::new(Shape::Flat(1), layers).expect("a network")
+    }
+
+    #[test]
+    fn only_activations_that_the_search_knows() {
+        for (slope, expected) in [(0.5, Some(1.0)), (-3.0, Some(9.0)), (2.0, None)] {
+            let found = approx(&network(slope), Output::All);
+            // One entry a layer: the norms are products of a few floats.
+            let close = match (found, expected) {
+                (Some(found), Some(expected)) => (found - expected).abs() <= 1e-12 * expected,
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(close, "{slope}: {found:?}");
+        }
+    }
 }

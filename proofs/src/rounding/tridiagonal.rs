@@ -240,6 +240,7 @@ mod tests {
     #[test]
     fn second_differences_and_their_least_eigenvalue() {
         let n = 50;
+        #[expect(clippy::disallowed_methods, reason = "the second method of this test")]
         let least = 2.0 - 2.0 * (std::f64::consts::PI / (n as f64 + 1.0)).cos();
         for (diagonal, error, accepted) in [
             (2.0, 0.0, true),

@@ -95,8 +95,7 @@ pub fn weighted_row_sums(gram: MatRef<'_, f64>, q: &[f64]) -> Vec<f64> {
 }
 
 /// About the `q` for which [`weighted_row_sums`] has the smallest largest entry: the Perron vector of `|G|`, `(n,)`, positive.
-#[must_use]
-pub fn perron_vector(gram: MatRef<'_, f64>) -> Vec<f64> {
+fn perron_vector(gram: MatRef<'_, f64>) -> Vec<f64> {
     let n = gram.nrows();
     let mut q = vec![1.0; n];
     for _ in 0..PERRON_STEPS {

@@ -9,25 +9,12 @@
 //!
 //! is convex in `w` and smallest at `w = ±κ v`, where it is `x_{i−1} ‖u‖² − x_i κ² ‖v‖² ≥ 0`; the sum over the layers is the quadratic form of `P`.
 
-use faer::MatRef;
-
 use crate::chain::{Candidate, Chain, Solution, Status};
-use crate::eigenvalue;
+use crate::eigenvalue::approx_norm;
 use crate::error::SolveError;
 
 /// By how much the norms of each candidate are raised above their approximations.
 const SLACKS: [f64; 4] = [1e-13, 1e-11, 1e-9, 1e-6];
-
-/// About the spectral norm of a matrix, from below. Nothing if an eigenvalue routine fails or a square overflows.
-#[must_use]
-pub fn approx_norm(matrix: MatRef<'_, f64>) -> Option<f64> {
-    let gram = if matrix.nrows() < matrix.ncols() {
-        matrix * matrix.transpose()
-    } else {
-        matrix.transpose() * matrix
-    };
-    eigenvalue::largest(gram.as_ref()).map(f64::sqrt)
-}
 
 /// The product of the norms, with multipliers.
 ///

@@ -29,7 +29,7 @@ use faer::{Mat, MatRef, Par};
 
 use super::diagonal;
 use crate::chain::{Candidate, Chain, Solution, Status};
-use crate::eigenvalue;
+use crate::eigenvalue::{self, smaller_gram};
 use crate::error::SolveError;
 
 /// By how much `ρ` of each candidate is raised above its approximation.
@@ -248,11 +248,11 @@ impl Pass {
             current = if layer + 1 < self.hidden() {
                 &root * root.transpose()
             } else {
-                smaller_gram(&root)
+                smaller_gram(root.as_ref())
             };
         }
         if self.hidden() == 0 {
-            current = smaller_gram(&self.matrices[0]);
+            current = smaller_gram(self.matrices[0].as_ref());
         }
         let rho = eigenvalue::largest(current.as_ref())?;
         Some(End { rho, scales })
@@ -303,16 +303,7 @@ impl Pass {
         if layer + 1 < self.hidden() {
             return self.finish(&(&root * root.transpose()), layer + 1, rest);
         }
-        let rho = eigenvalue::largest(smaller_gram(&root).as_ref())?;
+        let rho = eigenvalue::largest(smaller_gram(root.as_ref()).as_ref())?;
         Some(End { rho, scales: Vec::new() })
-    }
-}
-
-/// `A Aᵀ` or `Aᵀ A`, whichever is smaller.
-fn smaller_gram(matrix: &Mat<f64>) -> Mat<f64> {
-    if matrix.nrows() <= matrix.ncols() {
-        matrix * matrix.transpose()
-    } else {
-        matrix.transpose() * matrix
     }
 }
