@@ -92,8 +92,8 @@ pub(crate) fn exact_inequality(chain: &Chain<'_>, multipliers: &[Vec<f64>], rho:
     for (layer, weight) in chain.weights().iter().enumerate() {
         let (lo, hi) = chain.slopes()[layer];
         let (lo, hi) = (exact(lo), exact(hi));
-        for k in 0..weight.rows() {
-            let lambda = exact(multipliers[layer][k]);
+        for (k, lambda) in multipliers[layer].iter().enumerate() {
+            let lambda = exact(*lambda);
             let (here, before) = (starts[layer + 1] + k, starts[layer]);
             p[here][here] += &two * &lambda;
             for j in 0..weight.cols() {
