@@ -26,7 +26,7 @@ mod several;
 mod solved;
 mod verified;
 
-pub use certified::{Certified, CertifiedAt, CertifySchema};
+pub use certified::{Certified, CertifiedAt, CertifySchema, PairBound};
 pub use checked::{CheckSchema, Checked};
 pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, SolverRemark, Tool, Verdict};
 pub use curve::{CurvePoint, curve};

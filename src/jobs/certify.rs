@@ -10,7 +10,7 @@ use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
-use lipcert_proofs::statement::{Chain, NetworkMap, Output};
+use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output};
 use rayon::prelude::*;
 
 use super::load::{Loaded, expand, load, shape_words};
@@ -19,7 +19,7 @@ use super::prove::prove_layers;
 use super::verify::{Method, Solver, certificate_bytes, hash, lipschitz_of, resolve};
 use super::{ModelOptions, Onlooker, Progress};
 use crate::results::{
-    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, Run, Sample, Semantics, Tool, curve,
+    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, PairBound, Run, Sample, Semantics, Tool, curve,
 };
 
 /// Samples of one batch: the weights of a wide dense layer are read once a batch.
@@ -222,6 +222,10 @@ pub(super) fn certify_one(
         lipschitz: lipschitz_of(Output::All, certificate.as_ref()),
         rule: "margin (pairwise over all classes)".to_owned(),
         method: method.name().to_owned(),
+        pairs: match &certificate {
+            Some(certificate) => pair_bounds(certificate)?,
+            None => Vec::new(),
+        },
         samples: total,
         correct: correct.len(),
         accuracy: correct.len() as f64 / total as f64,
@@ -240,6 +244,25 @@ pub(super) fn certify_one(
         samples,
         certificate: bytes,
     })
+}
+
+/// Up to this many classes the bounds of all pairs are listed.
+const CLASSES_LISTED: usize = 32;
+
+/// The bounds of all pairs of logits of a dense network.
+fn pair_bounds(certificate: &NetworkCertificate<'_>) -> anyhow::Result<Vec<PairBound>> {
+    let classes = certificate.map().classes();
+    let dense = matches!(certificate.map().layers().last(), Some(Layer::Dense { .. }));
+    if !dense || classes > CLASSES_LISTED {
+        return Ok(Vec::new());
+    }
+    let pairs = (0..classes).flat_map(|a| (a + 1..classes).map(move |b| (a, b)));
+    pairs
+        .map(|(a, b)| {
+            let upper = certificate.bound_up(Output::Pair(a, b))?;
+            Ok(PairBound { pair: [a, b], upper })
+        })
+        .collect()
 }
 
 /// Up to this many pairs of classes `auto` looks for the multipliers of each.

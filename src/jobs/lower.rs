@@ -3,6 +3,9 @@
 use lipcert_proofs::statement::{Activation, Chain, Layer, NetworkMap, Output};
 use lipcert_solver::{convert, lower};
 
+/// Multiply-adds of the search: a fraction of a second.
+const WORK: u64 = 400_000_000;
+
 /// About the largest norm of a Jacobian that a bounded search finds; empirical. Nothing for other networks, or where the run of dense layers does not
 /// see the raw input as it is. Nothing either for a leaky relu that is steeper below zero than above: the search takes the larger slope above.
 pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
@@ -22,7 +25,11 @@ pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
         })
         .take(chain.weights().len())
         .collect();
-    let found = lower::approx_lower_bound(&convert::chain(&chain).ok()?, &biases, &lower::Options::default());
+    let options = lower::Options {
+        work: WORK,
+        ..lower::Options::default()
+    };
+    let found = lower::approx_lower_bound(&convert::chain(&chain).ok()?, &biases, &options);
     found.ok().map(|found| found.approx_lipschitz)
 }
 

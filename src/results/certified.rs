@@ -49,6 +49,9 @@ pub struct Certified {
     /// How the Lipschitz bounds of the rule are proved: never `auto`.
     #[serde(default = "layers")]
     pub method: String,
+    /// The proved bound of each difference of two logits that the radii use; of dense networks with up to 32 classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<PairBound>,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples whose largest logit is proved to be that of the true class.
@@ -76,6 +79,16 @@ pub struct Certified {
     pub seconds: f64,
     /// Samples per wall-clock second of the evaluation.
     pub samples_per_second: f64,
+}
+
+/// A proved Lipschitz bound of the difference of two logits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairBound {
+    /// The two classes, zero-based.
+    pub pair: [usize; 2],
+    /// The bound, rounded up, per unit of the raw input.
+    pub upper: f64,
 }
 
 /// The method of files that do not name it.

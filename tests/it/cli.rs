@@ -104,6 +104,7 @@ fn run_file(verdict: Verdict) -> Vec<u8> {
         },
         rule: "last-layer".to_owned(),
         method: "layers".to_owned(),
+        pairs: Vec::new(),
         samples: 1000,
         correct: 800,
         accuracy: 0.8,

@@ -62,6 +62,7 @@ fn certified(mark: &str, samples: usize) -> Certified {
         },
         rule: "last-layer".to_owned(),
         method: "layers".to_owned(),
+        pairs: Vec::new(),
         samples,
         correct,
         accuracy: correct as f64 / samples as f64,
