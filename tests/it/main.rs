@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod attack_dense;
+#[cfg(test)]
 mod certify;
 #[cfg(test)]
 mod cli;

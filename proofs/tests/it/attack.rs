@@ -1,12 +1,17 @@
 //! Attacks: one that once got through, and others that were tried in earnest and must go on failing.
 
-use lipcert_proofs::certificate::{GramClaim, GramWitness, ImageSize, Prepared};
+use lipcert_proofs::certificate::{
+    ChainCertificate, ChainClaim, DualVectors, GramClaim, GramWitness, ImageSize, LayerCertificate, LayerClaim, Prepared, Witness,
+};
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
+use lipcert_proofs::rules::compose::NetworkCertificate;
+use lipcert_proofs::rules::lipsdp;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
-use lipcert_proofs::statement::{Layer, NetworkMap, Scale, Shape};
+use lipcert_proofs::statement::{Activation, Chain, Layer, NetworkMap, Operation, Output, Scale, Shape};
 
 use crate::circulant_grid::{norm_squared, unrolled_on};
-use crate::common::{certify, head_network, kernel, matrix};
+use crate::common::{certify, certify_layers, head_network, kernel, matrix};
+use crate::lipsdp::dense_network;
 
 /// A convolution with a wider kernel behind one with a narrower kernel asks for wider margins: the image must survive that.
 #[test]
@@ -117,4 +122,65 @@ fn rows_below_the_floor() {
     assert!(judgement.margin <= 0.1 && judgement.radius.value() <= 0.1 / 1.01f64.sqrt());
     let subnormal = judge(&head_network(2, 2, vec![5e-324, 0.0, 0.0, 5e-324], vec![0.0; 2]), &[1.0, 0.0]);
     assert!(subnormal.radius.value() <= 0.5f64.sqrt());
+}
+
+/// A rank so large that its product with a width leaves `usize` is refused like any other wrong shape.
+#[test]
+fn dual_vectors_of_an_impossible_rank() {
+    let map = dense_network(&[matrix(2, 2, vec![1.0; 4]), matrix(2, 2, vec![1.0; 4])], Activation::Relu);
+    let chain = Chain::of(&map, Output::All).expect("a chain");
+    for rank in [1 << 63, usize::MAX, usize::MAX / 2 + 1] {
+        let refused = lipsdp::dual_down(&chain, rank, &[Vec::new(), Vec::new()]);
+        assert!(refused.is_err(), "{rank}: {refused:?}");
+    }
+}
+
+/// A few long rows make a small file: no work or memory may grow with the square of the input.
+#[test]
+fn a_wide_input_needs_no_square_of_it() {
+    let wide = 1 << 22;
+    let map = dense_network(&[matrix(1, wide, vec![0.0; wide]), matrix(1, 1, vec![1.0])], Activation::Relu);
+    let chain = Chain::of(&map, Output::All).expect("a chain");
+    // true or refused, either is an answer
+    let _ = lipsdp::check(&chain, &[vec![1.0]], 1.0);
+}
+
+/// A file may claim a bound of a layer that is far too large; the bound of the network grows with it, what it says of the optimum must not.
+#[test]
+fn an_inflated_layer_does_not_raise_the_dual_bound() {
+    let mut layers = vec![Layer::Elementwise {
+        operation: Operation::Add,
+        operand: vec![1.0; 2],
+    }];
+    let identity = matrix(2, 2, vec![1.0, 0.0, 0.0, 1.0]);
+    layers.extend(
+        dense_network(&[identity.clone(), identity], Activation::Relu)
+            .layers()
+            .iter()
+            .cloned(),
+    );
+    let map = NetworkMap::new(Shape::Flat(2), layers).expect("a network");
+    let certificate = |lipschitz: f64| {
+        let claim = ChainClaim {
+            output: Output::All,
+            lipschitz: 1.001,
+            multipliers: vec![vec![1.0, 1.0]],
+            dual: Some(DualVectors {
+                rank: 1,
+                blocks: vec![vec![1.0, 1.0]; 2],
+            }),
+        };
+        let mut layers = certify_layers(&map);
+        let prepared = Prepared::new(&map.layers()[0], Shape::Flat(2)).expect("prepared");
+        let witness = Witness::Structural {};
+        layers[0] = LayerCertificate::check(&prepared, LayerClaim { lipschitz, witness }).expect("a layer");
+        let chain = ChainCertificate::check(&map, claim).expect("a chain");
+        NetworkCertificate::compose(&map, layers, vec![chain], Output::All).expect("a network")
+    };
+    let honest = certificate(1.0);
+    let forged = certificate(1e6);
+    assert!(honest.upper() < 1.01);
+    // these rules prove 1.01, so nothing larger is below all that they could prove
+    let dual = forged.dual_down();
+    assert!(dual.is_none_or(|dual| dual <= honest.upper()), "{dual:?}");
 }
