@@ -15,7 +15,8 @@ fn write_net(path: &Path, weights: &[Array2<f64>]) {
     let mut npz = NpzWriter::new(fs::File::create(path).unwrap());
     for (index, weight) in weights.iter().enumerate() {
         npz.add_array(format!("W{index}"), weight).unwrap();
-        npz.add_array(format!("b{index}"), &Array1::from_elem(weight.nrows(), 0.1)).unwrap();
+        npz.add_array(format!("b{index}"), &Array1::from_elem(weight.nrows(), 0.1))
+            .unwrap();
     }
     npz.finish().unwrap();
 }
@@ -57,7 +58,9 @@ fn upper(verified: &Value) -> f64 {
 
 /// An interval that is known, for a network that is at hand elsewhere.
 fn known(net: &str, more: &[&str], least: f64, most: f64) {
-    let Some(model) = shared(&format!("nets_npz/{net}.npz")) else { return };
+    let Some(model) = shared(&format!("nets_npz/{net}.npz")) else {
+        return;
+    };
     let verified = verify(&model, more);
     let upper = upper(&verified);
     assert!(least <= upper && upper <= most, "{net}: {upper}");
@@ -78,22 +81,32 @@ fn the_all_positive_network() {
 #[test]
 fn published_optima() {
     known("lipsdp/mnist_weights", &[], 24.366_346, 24.36636);
-    known("eclipse/ECLipsE_paper__datasets__MNIST__lyr3n100test1", &[], 15.733_203, 15.7333);
+    known(
+        "eclipse/ECLipsE_paper__datasets__MNIST__lyr3n100test1",
+        &[],
+        15.733_203,
+        15.7333,
+    );
 }
 
 /// The published values for the scalar output 7, up to their own noise.
 #[test]
 fn published_class_bounds() {
-    let Some(table) = shared("results/glipsdp_published.csv") else { return };
+    let Some(table) = shared("results/glipsdp_published.csv") else {
+        return;
+    };
     let table = fs::read_to_string(table).unwrap();
     let mut compared = 0;
     for line in table.lines().filter(|line| line.starts_with("glipsdp_comparison")) {
         let fields: Vec<&str> = line.split(',').collect();
         let (net, value) = (fields[0], fields[2].parse::<f64>().unwrap());
-        if fields[1] == "LipSDP"
-            && shared(&format!("nets_npz/{net}.npz")).is_some()
-        {
-            known(net, &["--output", "class:7"], value * (1.0 - 1e-6), value * (1.0 + 1e-5 + 1e-6));
+        if fields[1] == "LipSDP" && shared(&format!("nets_npz/{net}.npz")).is_some() {
+            known(
+                net,
+                &["--output", "class:7"],
+                value * (1.0 - 1e-6),
+                value * (1.0 + 1e-5 + 1e-6),
+            );
             compared += 1;
         }
     }
@@ -109,7 +122,9 @@ fn published_hidden_parts() {
         ("mlp_L3_W32", 2, 0.904_926_931_938),
         ("mlp_L5_W16", 4, 0.577_096_205_854),
     ] {
-        let Some(model) = shared(&format!("nets_npz/glipsdp_scalability/{net}.npz")) else { continue };
+        let Some(model) = shared(&format!("nets_npz/glipsdp_scalability/{net}.npz")) else {
+            continue;
+        };
         let mut npz = NpzReader::new(fs::File::open(model).unwrap()).unwrap();
         let weights: Vec<Array2<f64>> = (1..=layers)
             .map(|k| {
@@ -159,7 +174,9 @@ fn methods_in_their_order_and_their_certificates() {
 /// Both solvers of the layer form agree with the published value.
 #[test]
 fn one_multiplier_a_layer() {
-    let Some(model) = shared("nets_npz/lipsdp/random_weights.npz") else { return };
+    let Some(model) = shared("nets_npz/lipsdp/random_weights.npz") else {
+        return;
+    };
     let bound = upper(&verify(&model, &["--method", "lipsdp-layer"]));
     assert!((39.8385..39.8395).contains(&bound), "{bound}");
 }
@@ -188,12 +205,30 @@ fn counts_of_the_gloro_network() {
         return;
     };
     let data = format!("mnist:{}", data.display());
-    let arguments = ["certify", text(&model), "--data", &data, "--preprocess", "none", "--eps", "0.3", "--method", "product", "--json"];
+    let arguments = [
+        "certify",
+        text(&model),
+        "--data",
+        &data,
+        "--preprocess",
+        "none",
+        "--eps",
+        "0.3",
+        "--method",
+        "product",
+        "--json",
+    ];
     let ran = lipcert(arguments);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let run = json(&ran);
-    assert_eq!((run["correct"].as_u64(), run["certified"][0]["count"].as_u64()), (Some(9840), Some(9540)));
-    assert_eq!((run["method"].as_str(), run["undecided"].as_u64()), (Some("product"), Some(0)));
+    assert_eq!(
+        (run["correct"].as_u64(), run["certified"][0]["count"].as_u64()),
+        (Some(9840), Some(9540))
+    );
+    assert_eq!(
+        (run["method"].as_str(), run["undecided"].as_u64()),
+        (Some("product"), Some(0))
+    );
 }
 
 /// A pair bound by LipSDP makes radii larger, and every certified sample stays where it is.
@@ -211,11 +246,24 @@ fn radii_by_pairs() {
         let samples = folder.path().join(format!("{method}.csv"));
         let data = format!("npz:{}", data.display());
         let ran = lipcert([
-            "certify", text(&model), "--data", &data, "--preprocess", "none", "--method", method, "--samples", text(&samples),
+            "certify",
+            text(&model),
+            "--data",
+            &data,
+            "--preprocess",
+            "none",
+            "--method",
+            method,
+            "--samples",
+            text(&samples),
         ]);
         assert_eq!(ran.status, 0, "{}", ran.stderr);
         let table = fs::read_to_string(samples).unwrap();
-        table.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect()
+        table
+            .lines()
+            .skip(1)
+            .map(|line| line.rsplit(',').next().unwrap().parse().unwrap())
+            .collect()
     };
     let (product, pairs) = (radii("product"), radii("lipsdp-neuron"));
     assert_eq!(product.len(), 20);
@@ -238,14 +286,27 @@ fn bad_networks() {
     for (path, word) in [
         (write("nan.npz", &nan), "W1"),
         (write("shapes.npz", &[weight(3, 2, 1), weight(2, 4, 2)]), "W1"),
-        (write("large.npz", &[weight(2, 2, 1).mapv(|w| w * 1e200), weight(2, 2, 2)]), "e200"),
+        (
+            write("large.npz", &[weight(2, 2, 1).mapv(|w| w * 1e200), weight(2, 2, 2)]),
+            "e200",
+        ),
     ] {
         let ran = lipcert(["verify", text(&path)]);
         assert!(ran.status != 0, "{}", ran.stdout);
         let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(!said.contains("panicked") && (said.contains(word) || word == "e200"), "{said}");
+        assert!(
+            !said.contains("panicked") && (said.contains(word) || word == "e200"),
+            "{said}"
+        );
     }
-    let sll = lipcert(["verify", "tests/fixtures/sll_digits/digits.pth", "--input", "1x8x8", "--method", "lipsdp-neuron"]);
+    let sll = lipcert([
+        "verify",
+        "tests/fixtures/sll_digits/digits.pth",
+        "--input",
+        "1x8x8",
+        "--method",
+        "lipsdp-neuron",
+    ]);
     assert_eq!(sll.status, 2, "{}", sll.stdout);
     assert!(sll.stderr.contains("dense layers"), "{}", sll.stderr);
 }
@@ -271,14 +332,32 @@ fn degenerate_networks() {
         ("width one", vec![row(&[3.0, 4.0]), column(&[2.0])], 10.0, 10.0 * (1.0 + 1e-5)),
         ("zeros", vec![Array2::zeros((3, 2)), weight(2, 3, 1)], 0.0, 1e-100),
         ("dead", dead, 1e-3, 1e3),
-        ("far apart", scaled(1e60, 1e-60), reference * (1.0 - 1e-5), reference * (1.0 + 1e-5)),
-        ("far apart too", scaled(1e-75, 1e75), reference * (1.0 - 1e-5), reference * (1.0 + 1e-5)),
-        ("tiny", scaled(1e-30, 1e-30), reference * 1e-60 * (1.0 - 1e-5), reference * 1e-60 * (1.0 + 1e-5)),
+        (
+            "far apart",
+            scaled(1e60, 1e-60),
+            reference * (1.0 - 1e-5),
+            reference * (1.0 + 1e-5),
+        ),
+        (
+            "far apart too",
+            scaled(1e-75, 1e75),
+            reference * (1.0 - 1e-5),
+            reference * (1.0 + 1e-5),
+        ),
+        (
+            "tiny",
+            scaled(1e-30, 1e-30),
+            reference * 1e-60 * (1.0 - 1e-5),
+            reference * 1e-60 * (1.0 + 1e-5),
+        ),
     ] {
         let path = folder.path().join(format!("{name}.npz"));
         write_net(&path, &weights);
         let bound = upper(&verify(&path, &[]));
-        assert!(least <= bound && bound <= most, "{name}: {bound:e} not in [{least:e}, {most:e}]");
+        assert!(
+            least <= bound && bound <= most,
+            "{name}: {bound:e} not in [{least:e}, {most:e}]"
+        );
     }
     // Beyond the range of the rule: the product of norms or a clear refusal, never a wrong number.
     for (first, second) in [(1e150, 1e-150), (1e-150, 1e150), (1e150, 1.0)] {
@@ -360,11 +439,16 @@ fn bad_matrices() {
 /// A state dict does not say what lies between its layers: nothing is certified without being told.
 #[test]
 fn an_activation_that_nobody_stated() {
-    let Some(model) = shared("nets/glipsdp/Comparison/exports_archive/fnn2.pt") else { return };
+    let Some(model) = shared("nets/glipsdp/Comparison/exports_archive/fnn2.pt") else {
+        return;
+    };
     let assumed = lipcert(["verify", text(&model), "--preprocess", "none", "--json"]);
     assert_eq!(assumed.status, 0, "{}", assumed.stderr);
     let assumed = json(&assumed);
     assert_eq!(assumed["verdict"], "conditional");
     assert!(assumed["assumptions"][0].as_str().unwrap().contains("relu"));
-    assert_eq!(lipcert(["verify", text(&model), "--preprocess", "none", "--strict"]).status, 1);
+    assert_eq!(
+        lipcert(["verify", text(&model), "--preprocess", "none", "--strict"]).status,
+        1
+    );
 }

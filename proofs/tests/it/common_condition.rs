@@ -30,9 +30,16 @@ fn the_worked_example() {
     let t = flat(&v["min_trace_T"]);
     let inflated = inflate_up(&t, 1e-7);
     assert!(condition.check(&inflated).is_ok());
-    assert!(condition.check(&t.iter().map(|t| t * (1.0 - 1e-6)).collect::<Vec<_>>()).is_err());
+    assert!(
+        condition
+            .check(&t.iter().map(|t| t * (1.0 - 1e-6)).collect::<Vec<_>>())
+            .is_err()
+    );
     // Row sums are proved without a factor.
-    assert_eq!(condition.check(&inflate_up(&flat(&v["SLL_T"]), 1e-12)), Ok("diagonal-dominance"));
+    assert_eq!(
+        condition.check(&inflate_up(&flat(&v["SLL_T"]), 1e-12)),
+        Ok("diagonal-dominance")
+    );
     let norm = flat(&v["CPL_T"])[0];
     assert_eq!(condition.check(&[norm * (1.0 + 1e-9); 4]), Ok("cholesky"));
 }
@@ -55,7 +62,10 @@ fn accept_and_reject() {
         condition.check(&[2.0, f64::NAN, 1.0]),
         Err(CheckError::NotFinite { .. })
     ));
-    assert!(matches!(condition.check(&[1e201, 5.0, 1.0]), Err(CheckError::OutOfRange { .. })));
+    assert!(matches!(
+        condition.check(&[1e201, 5.0, 1.0]),
+        Err(CheckError::OutOfRange { .. })
+    ));
     assert!(matches!(
         condition.check(&[0.99, 5.0, 1.0]),
         Err(CheckError::NotSemidefinite { .. })

@@ -19,7 +19,13 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
     for layer in map.layers() {
         x = match layer {
             Layer::Dense { weight, bias } => (0..weight.rows())
-                .map(|i| weight.row(i).iter().zip(&x).fold(exact(bias[i]), |s, (w, x)| s + exact(*w) * x))
+                .map(|i| {
+                    weight
+                        .row(i)
+                        .iter()
+                        .zip(&x)
+                        .fold(exact(bias[i]), |s, (w, x)| s + exact(*w) * x)
+                })
                 .collect(),
             Layer::Activation(activation) => {
                 let slope = match activation {
@@ -97,25 +103,22 @@ proptest! {
 
 #[test]
 fn an_overflow_certifies_nothing() {
-    let map = dense_network(
-        &[matrix(1, 1, vec![1e140]), matrix(2, 1, vec![1.0, -1.0])],
-        Activation::Relu,
-    );
+    let map = dense_network(&[matrix(1, 1, vec![1e140]), matrix(2, 1, vec![1.0, -1.0])], Activation::Relu);
     let certificate = certify(&map);
     let evaluator = Evaluator::new(&certificate).expect("an evaluator");
     // −1e200 · 1e140 overflows to −∞, which the relu would turn into an innocent 0.
     let logits = evaluator.evaluate(Samples::Floats(&[-1e200])).expect("logits");
     let refused = Margins::new(&certificate).expect("margins").judge(&logits[0]);
-    assert!(matches!(refused, Err(CheckError::NotFinite { what: "logits", .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CheckError::NotFinite { what: "logits", .. })),
+        "{refused:?}"
+    );
 }
 
 /// `x ↦ (relu(x), −relu(x))`: the pair has the bound 2, by the product and by LipSDP alike; with cancelling heads LipSDP is the better.
 fn two_classes() -> NetworkMap {
     dense_network(
-        &[
-            matrix(2, 1, vec![1.0, -1.0]),
-            matrix(2, 2, vec![1.0, 1.0, -1.0, -1.0]),
-        ],
+        &[matrix(2, 1, vec![1.0, -1.0]), matrix(2, 2, vec![1.0, 1.0, -1.0, -1.0])],
         Activation::Relu,
     )
 }
@@ -228,7 +231,10 @@ fn forged_chains_are_refused() {
         ("a lower bound", Box::new(|f| f.chains[0].lipschitz = 1.9)),
         ("a lower upper", Box::new(|f| f.upper = 1.0)),
         ("a chain for another output", Box::new(|f| f.chains[0].output = Output::All)),
-        ("a class that does not exist", Box::new(|f| f.chains[0].output = Output::Pair(0, 9))),
+        (
+            "a class that does not exist",
+            Box::new(|f| f.chains[0].output = Output::Pair(0, 9)),
+        ),
         ("a later first layer", Box::new(|f| f.chains[0].first = 2)),
         ("a multiplier less", Box::new(|f| f.chains[0].multipliers[0].truncate(1))),
         ("a negative multiplier", Box::new(|f| f.chains[0].multipliers[0][0] = -8.2)),
@@ -261,5 +267,8 @@ fn a_network_without_a_run_has_no_chain_records() {
     )
     .expect("a network");
     let refused = file(&two_classes()).chain_claims(&map);
-    assert!(matches!(refused, Err(FormatError::Layer { what: "chain", .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(FormatError::Layer { what: "chain", .. })),
+        "{refused:?}"
+    );
 }

@@ -100,7 +100,10 @@ fn entrywise_maps() {
         refused(constant(Operation::Divide, vec![1.0, 0.0])),
         Err(CheckError::NotPositive { index: 1, .. })
     ));
-    assert!(matches!(refused(constant(Operation::Add, vec![1.0])), Err(CheckError::Shape { .. })));
+    assert!(matches!(
+        refused(constant(Operation::Add, vec![1.0])),
+        Err(CheckError::Shape { .. })
+    ));
     assert!(matches!(
         refused(constant(Operation::Add, vec![1.0, f64::NAN])),
         Err(CheckError::NotFinite { .. })
