@@ -8,9 +8,9 @@ use std::fs;
 use std::time::Instant;
 
 use faer::Mat;
-use lipcert_solver::assemble::chain::{ChainProblem, Sharing};
+use lipcert_solver::assemble::chain::ChainProblem;
 use lipcert_solver::assemble::gram::{GramProblem, Objective};
-use lipcert_solver::chain::{Chain, Slope};
+use lipcert_solver::chain::{Chain, Sharing, Slope};
 use lipcert_solver::clarabel::{self, Options};
 use nalgebra::DMatrix;
 

@@ -2,14 +2,14 @@
 //!
 //! `LxW` has `L` weight matrices, `W` neurons in each hidden layer, 4 inputs and 2 outputs; the spectral norms are uniform in `[0.4, 1.8]`, the setting of
 //! the ECLipsE paper. Other names list the widths; their entries are normal with variance `2 / n`. A name may end in `:1e-4`, the tolerance, and `:20`, the
-//! most iterations. One line a net. `THREADS=2` in the environment asks for two threads.
+//! most iterations. One line a net. In the environment `THREADS=2` asks for two threads, `SHARING=layer` for one multiplier a layer.
 
 use std::fs::read_to_string;
 use std::process::Command;
 
 use faer::{Mat, Par};
-use lipcert_solver::chain::{Chain, Slope, Unwatched};
-use lipcert_solver::structured::{Options, approx_dual_bound, eclipse_fast, layerwise, lipsdp_neuron};
+use lipcert_solver::chain::{Chain, Sharing, Slope, Unwatched};
+use lipcert_solver::structured::{Options, approx_dual_bound, eclipse_fast, layerwise, lipsdp};
 
 /// Marsaglia's xorshift64*.
 struct Random(u64);
@@ -113,18 +113,27 @@ fn main() {
     } else {
         Par::Seq
     };
+    let sharing = if std::env::var("SHARING").is_ok_and(|kind| kind == "layer") {
+        Sharing::Layer
+    } else {
+        Sharing::Neuron
+    };
     let options = Options {
+        sharing,
         tolerance,
         iterations,
         parallel: par,
         ..Options::default()
     };
-    match lipsdp_neuron(&chain, &options, &Unwatched) {
+    match lipsdp(&chain, &options, &Unwatched) {
         Ok(solution) => {
             let seconds = cpu() - before;
             let memory = peak();
             let bound = solution.candidates[0].lipschitz;
-            let shown = solution.dual.as_ref().map_or(0.0, |dual| approx_dual_bound(&chain, dual));
+            let shown = solution
+                .dual
+                .as_ref()
+                .map_or(solution.approx_dual, |dual| approx_dual_bound(&chain, dual));
             let rank = solution.dual.as_ref().map_or(0, |dual| dual.blocks[0].ncols());
             let ratio = |other: Result<lipcert_solver::chain::Solution, _>| {
                 other.map_or(f64::NAN, |o: lipcert_solver::chain::Solution| {

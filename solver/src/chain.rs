@@ -137,6 +137,15 @@ impl Chain {
     }
 }
 
+/// Which neurons share a multiplier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// None: the tightest sound bound of this kind.
+    Neuron,
+    /// All of a layer: fewer unknowns, a weaker bound.
+    Layer,
+}
+
 /// Multipliers that satisfy the inequality as far as floats can tell. Trusted by nobody.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {

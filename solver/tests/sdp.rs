@@ -6,11 +6,11 @@ use std::f64::consts::SQRT_2;
 
 use faer::Mat;
 use lipcert_solver::SolveError;
-use lipcert_solver::assemble::chain::{ChainProblem, Sharing, solve};
+use lipcert_solver::assemble::chain::{ChainProblem, solve};
 use lipcert_solver::assemble::equilibrium::EquilibriumProblem;
 use lipcert_solver::assemble::gram::{GramProblem, Objective};
 use lipcert_solver::assemble::group_sort::GroupSortProblem;
-use lipcert_solver::chain::{Chain, Slope, Status};
+use lipcert_solver::chain::{Chain, Sharing, Slope, Status};
 use lipcert_solver::clarabel::{self, Options, SdpStatus};
 use lipcert_solver::problem::{Pencil, SdpProblem};
 use nalgebra::DMatrix;

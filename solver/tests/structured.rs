@@ -1,8 +1,10 @@
 //! LipSDP-Neuron against known optima, an independent eigenvalue library and its own dual.
 
 use faer::{Mat, MatRef};
-use lipcert_solver::chain::{Candidate, Chain, Slope, Solution, Status, Unwatched, Watch};
-use lipcert_solver::structured::{Options, approx_dual_bound, eclipse_fast, layerwise, lipsdp_neuron};
+use lipcert_solver::assemble::chain as general;
+use lipcert_solver::chain::{Candidate, Chain, Sharing, Slope, Solution, Status, Unwatched, Watch};
+use lipcert_solver::clarabel;
+use lipcert_solver::structured::{Options, approx_dual_bound, eclipse_fast, layerwise, lipsdp};
 use nalgebra::{DMatrix, DVector};
 
 struct Random(u64);
@@ -77,7 +79,7 @@ fn smallest(chain: &Chain, candidate: &Candidate) -> f64 {
 }
 
 fn solve(chain: &Chain) -> Solution {
-    lipsdp_neuron(chain, &Options::default(), &Unwatched).expect("a solution")
+    lipsdp(chain, &Options::default(), &Unwatched).expect("a solution")
 }
 
 /// Feasible candidates in order and a dual below them; the gap.
@@ -275,7 +277,7 @@ fn scales_of_layers_do_not_matter() {
     ] {
         let weights = vec![times(base.weights()[0].as_ref(), a), times(base.weights()[1].as_ref(), b)];
         let net = Chain::new(weights, vec![Slope::UNIT; 2], times(base.output(), c)).unwrap();
-        match lipsdp_neuron(&net, &Options::default(), &Unwatched) {
+        match lipsdp(&net, &Options::default(), &Unwatched) {
             Ok(solution) => {
                 let ratio = solution.candidates[0].lipschitz / bound / (a * b * c);
                 assert!((ratio - 1.0).abs() < 1e-6, "{ratio}");
@@ -290,7 +292,7 @@ fn scales_of_layers_do_not_matter() {
         times(base.weights()[1].as_ref(), 1e200),
     ];
     let net = Chain::new(huge, vec![Slope::UNIT; 2], base.output().to_owned()).unwrap();
-    assert!(lipsdp_neuron(&net, &Options::default(), &Unwatched).is_err());
+    assert!(lipsdp(&net, &Options::default(), &Unwatched).is_err());
 }
 
 /// A start from a related problem ends at the same optimum.
@@ -309,7 +311,7 @@ fn a_start_from_a_neighbour() {
         start: first.candidates.last(),
         ..Options::default()
     };
-    let warm = lipsdp_neuron(&two, &options, &Unwatched).unwrap();
+    let warm = lipsdp(&two, &options, &Unwatched).unwrap();
     assert!(gap(&two, &warm) < 1e-6);
     assert!((warm.candidates[0].lipschitz / cold.candidates[0].lipschitz - 1.0).abs() < 2e-6);
 }
@@ -327,7 +329,56 @@ fn stopping_keeps_a_bound() {
         }
     }
     let net = chain(&[3, 6, 6, 2], 1.0, 17, Slope::UNIT);
-    let solution = lipsdp_neuron(&net, &Options::default(), &Stop).unwrap();
+    let solution = lipsdp(&net, &Options::default(), &Stop).unwrap();
     assert_eq!(solution.status, Status::Stopped);
     assert!(smallest(&net, &solution.candidates[0]) > 0.0);
+}
+
+fn solve_layer(chain: &Chain) -> Solution {
+    let options = Options {
+        sharing: Sharing::Layer,
+        ..Options::default()
+    };
+    lipsdp(chain, &options, &Unwatched).expect("a solution")
+}
+
+/// One multiplier a layer: feasible, above the bound with one a neuron, and where the general solver ends.
+#[test]
+fn one_multiplier_a_layer() {
+    let slopes = [(0.0, 1.0), (-1.0, 1.0), (0.2, 0.8), (-0.3, 0.5), (-0.9, -0.3)];
+    for (seed, (lo, hi)) in slopes.into_iter().enumerate() {
+        for widths in [&[3, 4, 2][..], &[5, 4, 6, 3, 2], &[2, 3, 1, 3, 1]] {
+            let net = chain(widths, 1.0, 50 + seed as u64, Slope { lo, hi });
+            let solution = solve_layer(&net);
+            assert_eq!(solution.status, Status::Converged, "{lo} {hi} {widths:?}");
+            assert!(solution.dual.is_none());
+            for candidate in &solution.candidates {
+                assert!(smallest(&net, candidate) > -1e-13);
+                let even = |layer: &Vec<f64>| layer.iter().all(|value| (value / layer[0] - 1.0).abs() < 1e-12);
+                assert!(candidate.multipliers.iter().all(even));
+            }
+            let bound = solution.candidates[0].lipschitz;
+            assert!(solution.approx_dual <= bound && bound - solution.approx_dual < 1e-6 * bound);
+            assert!(bound >= solve(&net).approx_dual * (1.0 - 1e-9));
+            let general = general::solve(&net, Sharing::Layer, &clarabel::Options::default()).expect("a solution");
+            let other = general.candidates[0].lipschitz;
+            assert!((bound / other - 1.0).abs() < 1e-6, "{lo} {hi} {widths:?} {bound} {other}");
+        }
+    }
+}
+
+/// A start with equal multipliers is taken, any other ignored.
+#[test]
+fn a_start_for_one_multiplier_a_layer() {
+    let net = chain(&[6, 8, 8, 3], 1.0, 13, Slope::UNIT);
+    let (neuron, layer) = (solve(&net), solve_layer(&net));
+    for start in [neuron.candidates.last(), layer.candidates.last()] {
+        let options = Options {
+            sharing: Sharing::Layer,
+            start,
+            ..Options::default()
+        };
+        let warm = lipsdp(&net, &options, &Unwatched).expect("a solution");
+        assert!((warm.candidates[0].lipschitz / layer.candidates[0].lipschitz - 1.0).abs() < 2e-6);
+    }
 }

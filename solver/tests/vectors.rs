@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use faer::Mat;
-use lipcert_solver::assemble::chain::{ChainProblem, Sharing, solve};
+use lipcert_solver::assemble::chain::{ChainProblem, solve};
 use lipcert_solver::assemble::equilibrium::EquilibriumProblem;
 use lipcert_solver::assemble::gram::{GramProblem, Objective};
 use lipcert_solver::assemble::group_sort::GroupSortProblem;
-use lipcert_solver::chain::{Candidate, Chain, Slope, Status};
+use lipcert_solver::chain::{Candidate, Chain, Sharing, Slope, Status, Unwatched};
 use lipcert_solver::clarabel::{self, Options, SdpStatus};
+use lipcert_solver::structured;
 use nalgebra::{Cholesky, DMatrix};
 use serde_json::Value;
 
@@ -108,6 +109,15 @@ fn assert_optimum(weights: &[&DMatrix<f64>], output: &DMatrix<f64>, sharing: Sha
     assert_eq!(found.status, Status::Converged);
     assert_close(found.candidates[0].lipschitz, expected, CLOSE);
     assert_close(found.approx_dual, expected, CLOSE);
+    let options = structured::Options {
+        sharing,
+        tolerance: CLOSE / 2.0,
+        ..structured::Options::default()
+    };
+    let structured = structured::lipsdp(&chain, &options, &Unwatched).expect("a solution");
+    assert_eq!(structured.status, Status::Converged);
+    assert_close(structured.candidates[0].lipschitz, expected, CLOSE);
+    assert_close(structured.approx_dual, expected, CLOSE);
     let none = DMatrix::zeros(output.nrows(), weights[0].ncols());
     assert_some_inside(&found.candidates, |candidate| {
         inequality(

@@ -4,9 +4,8 @@ use anyhow::bail;
 use lipcert_proofs::CheckError;
 use lipcert_proofs::certificate::{ChainCertificate, ChainClaim};
 use lipcert_proofs::statement::{Chain, NetworkMap, Output};
-use lipcert_solver::SolveError;
-use lipcert_solver::assemble::chain::{self as general_chain, Sharing};
-use lipcert_solver::chain as solver;
+use lipcert_solver::assemble::chain as general_chain;
+use lipcert_solver::chain::{self as solver, Sharing};
 use lipcert_solver::closed::recursion;
 use lipcert_solver::{clarabel, convert, structured};
 
@@ -77,27 +76,29 @@ fn solve(
     search: &Search<'_>,
     watch: &dyn solver::Watch,
 ) -> anyhow::Result<(&'static str, solver::Solution)> {
-    Ok(match (search.method, search.solver) {
-        (Method::EclipseFast, _) => ("closed form", structured::eclipse_fast(problem)?),
-        (Method::Recursion, _) => ("closed form", recursion::solve(problem)?),
-        (Method::LipsdpLayer, _) => ("clarabel", general(problem, Sharing::Layer)?),
-        (Method::LipsdpNeuron, Solver::Clarabel) => ("clarabel", general(problem, Sharing::Neuron)?),
-        (Method::LipsdpNeuron, Solver::Structured) => {
+    let sharing = match search.method {
+        Method::EclipseFast => return Ok(("closed form", structured::eclipse_fast(problem)?)),
+        Method::Recursion => return Ok(("closed form", recursion::solve(problem)?)),
+        Method::LipsdpLayer => Sharing::Layer,
+        Method::LipsdpNeuron => Sharing::Neuron,
+        Method::Auto | Method::Layers | Method::Product => bail!("the method looks for no multipliers"),
+    };
+    Ok(match search.solver {
+        Solver::Clarabel => {
+            let options = clarabel::Options::default();
+            ("clarabel", general_chain::solve(problem, sharing, &options)?)
+        }
+        Solver::Structured => {
             let options = structured::Options {
+                sharing,
                 tolerance: search.tolerance,
                 parallel: convert::threads(search.parallel),
                 start: search.start,
                 ..structured::Options::default()
             };
-            ("structured", structured::lipsdp_neuron(problem, &options, watch)?)
+            ("structured", structured::lipsdp(problem, &options, watch)?)
         }
-        (Method::Auto | Method::Layers | Method::Product, _) => bail!("the method looks for no multipliers"),
     })
-}
-
-/// The general solver.
-fn general(problem: &solver::Chain, sharing: Sharing) -> Result<solver::Solution, SolveError> {
-    general_chain::solve(problem, sharing, &clarabel::Options::default())
 }
 
 /// Proves the smallest bound that a candidate and an inflation of it allow.

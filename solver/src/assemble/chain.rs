@@ -17,7 +17,7 @@ use nalgebra::DMatrix;
 
 use super::scale::layer_scales;
 use super::{approx_norm, positive_or_one};
-use crate::chain::{Candidate, Chain, DualVectors, Slope, Solution};
+use crate::chain::{Candidate, Chain, DualVectors, Sharing, Slope, Solution};
 use crate::clarabel::{self, Options, SdpCandidate};
 use crate::convert::{to_faer, to_nalgebra};
 use crate::error::SolveError;
@@ -25,15 +25,6 @@ use crate::problem::{Pencil, SdpProblem};
 
 /// How much is added to all multipliers and to `ρ`, in units of the closed-form solution, for candidates further and further inside.
 const INWARD: [f64; 7] = [0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5];
-
-/// Which neurons share a multiplier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// None: the tightest sound bound of this kind.
-    Neuron,
-    /// All of a layer: fewer unknowns, a weaker bound.
-    Layer,
-}
 
 /// The problem `min ρ` for a chain, scaled, and what is needed to read an answer.
 ///

@@ -5,6 +5,7 @@ use faer::{Accum, Mat, Par};
 
 use super::problem::Problem;
 use super::schur::Inverse;
+use crate::chain::Sharing;
 
 /// Memory for [`fill`]: the rows `a_lᵀ Z` and `b_lᵀ Z` of all later neurons, restricted to one block.
 struct Rows {
@@ -21,8 +22,10 @@ impl Rows {
     }
 }
 
-/// Writes the lower triangle of the Hessian of `−log det P`, and of the guards, to `target`, `(N + 1, N + 1)`.
-pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, target: &mut Mat<f64>, par: Par) {
+/// Writes the lower triangle of the Hessian of `−log det P`, and of the guards, to `target`: `(N + 1, N + 1)` or, with one multiplier a layer, `(h + 1, h + 1)`.
+pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, sharing: Sharing, target: &mut Mat<f64>, par: Par) {
+    let mut column = vec![0.0; problem.variables()];
+    target.fill(0.0);
     let hidden = problem.hidden();
     let neurons = problem.variables() - 1;
     let widest = problem.widths.iter().copied().max().unwrap_or(0);
@@ -64,44 +67,59 @@ pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, target: &mut
             let from = from.as_ref().submatrix(top, 0, count, width_before);
             matmul(to, Accum::Replace, from, weight.transpose(), 1.0, par);
         }
-        combine(&here, &through, (lo, hi), (top, width), target);
-        if problem.guarded(i) {
-            for (k, value) in problem.multipliers(x, i).iter().enumerate() {
-                target[(top + 1 + k, top + 1 + k)] += value.powi(-2);
+        for (k, multiplier) in problem.multipliers(x, i).iter().enumerate() {
+            let first = top + 1 + k;
+            let below = &mut column[first..];
+            combine(&here, &through, (lo, hi), (top + k, k), below);
+            if problem.guarded(i) {
+                below[0] += multiplier.powi(-2);
+            }
+            match sharing {
+                Sharing::Neuron => target.col_as_slice_mut(first)[first..].copy_from_slice(below),
+                Sharing::Layer => {
+                    let own = problem.offsets[i + 1];
+                    target[(i, i)] += column[first] + 2.0 * column[first + 1..own].iter().sum::<f64>();
+                    for j in i + 1..=hidden {
+                        target[(j, i)] += column[problem.offsets[j]..problem.offsets[j + 1]].iter().sum::<f64>();
+                    }
+                }
             }
         }
         std::mem::swap(&mut here, &mut before);
     }
     let input = &inverse.diagonal[0];
     target[(0, 0)] = input.squared_norm_l2();
-    for row in 0..neurons {
-        let dot: f64 = (0..problem.widths[0])
-            .map(|c| here.left[(row, c)] * here.right[(row, c)])
-            .sum();
-        target[(row + 1, 0)] = 2.0 * dot;
+    for i in 1..=hidden {
+        for row in problem.offsets[i]..problem.offsets[i + 1] {
+            let dot: f64 = (0..problem.widths[0])
+                .map(|c| here.left[(row - 1, c)] * here.right[(row - 1, c)])
+                .sum();
+            let place = match sharing {
+                Sharing::Neuron => row,
+                Sharing::Layer => i,
+            };
+            target[(place, 0)] += 2.0 * dot;
+        }
     }
 }
 
-/// Writes the columns of one layer: the rows in `here` belong to its neurons, `through` is their share in the block before, times `Wᵀ`.
-fn combine(here: &Rows, through: &Rows, (lo, hi): (f64, f64), (top, width): (usize, usize), target: &mut Mat<f64>) {
-    for k in 0..width {
-        let first = top + k;
-        let (left, right) = (&here.left.col_as_slice(k)[first..], &here.right.col_as_slice(k)[first..]);
-        let (left_through, right_through) = (
-            &through.left.col_as_slice(k)[first..],
-            &through.right.col_as_slice(k)[first..],
-        );
-        let column = &mut target.col_as_slice_mut(first + 1)[first + 1..];
-        for (((value, (a, b)), a_through), b_through) in column
-            .iter_mut()
-            .zip(left.iter().zip(right))
-            .zip(left_through)
-            .zip(right_through)
-        {
-            let same = (a - lo * a_through) * (b - hi * b_through);
-            let mixed = (a - hi * a_through) * (b - lo * b_through);
-            *value = 2.0 * (same + mixed);
-        }
+/// Writes a column from its diagonal on: that of neuron `k` of a layer, whose rows in `here` start at `first`; `through` is their share in the block
+/// before, times `Wᵀ`.
+fn combine(here: &Rows, through: &Rows, (lo, hi): (f64, f64), (first, k): (usize, usize), column: &mut [f64]) {
+    let (left, right) = (&here.left.col_as_slice(k)[first..], &here.right.col_as_slice(k)[first..]);
+    let (left_through, right_through) = (
+        &through.left.col_as_slice(k)[first..],
+        &through.right.col_as_slice(k)[first..],
+    );
+    for (((value, (a, b)), a_through), b_through) in column
+        .iter_mut()
+        .zip(left.iter().zip(right))
+        .zip(left_through)
+        .zip(right_through)
+    {
+        let same = (a - lo * a_through) * (b - hi * b_through);
+        let mixed = (a - hi * a_through) * (b - lo * b_through);
+        *value = 2.0 * (same + mixed);
     }
 }
 
@@ -145,7 +163,18 @@ mod tests {
             let inverse = invert(&problem, &x, &here, Par::Seq);
             let slope = gradient(&problem, &x, &inverse, Par::Seq);
             let mut hessian = Mat::zeros(x.len(), x.len());
-            fill(&problem, &x, &inverse, &mut hessian, Par::Seq);
+            fill(&problem, &x, &inverse, Sharing::Neuron, &mut hessian, Par::Seq);
+            let mut of_layers = Mat::zeros(4, 4);
+            fill(&problem, &x, &inverse, Sharing::Layer, &mut of_layers, Par::Seq);
+            let layer = |k: usize| (0..4).find(|i| k < problem.offsets[i + 1]).expect("a layer");
+            for k in 0..x.len() {
+                for row in 0..x.len() {
+                    if layer(row) >= layer(k) {
+                        of_layers[(layer(row), layer(k))] -= hessian[(row.max(k), row.min(k))];
+                    }
+                }
+            }
+            assert!(of_layers.norm_max() < 1e-12 * hessian.norm_max(), "{slopes:?}");
             for k in 0..x.len() {
                 let step = 1e-5 * x[k];
                 let (mut above, mut below) = (x.clone(), x.clone());

@@ -1,8 +1,9 @@
-//! LipSDP-Neuron by a structured interior-point method.
+//! LipSDP by a structured interior-point method.
 //!
 //! The inequality of [`crate::chain`] has `N + 1` scalar unknowns and a block tridiagonal matrix. A block Cholesky recursion gives `log det P`, its
 //! gradient in `O(Σ n³)` and its Hessian in `O(n N²)`; Newton's method on the barrier `τ ρ − log det P` follows the central path. On the way every
 //! iterate is strictly feasible, and the leading vectors of `P⁻¹` are a point of the dual, so both sides of the optimum are known at any time.
+//! With one multiplier a layer the same derivatives are summed over layers, and `h + 1` unknowns are left.
 
 mod constant;
 mod dense;
@@ -19,7 +20,7 @@ use faer::Par;
 
 pub use dual::approx_dual_bound;
 
-use crate::chain::{Candidate, Chain, Solution, Status, Watch};
+use crate::chain::{Candidate, Chain, Sharing, Solution, Status, Watch};
 use crate::error::SolveError;
 use problem::{Problem, Reduction, reduce};
 
@@ -32,6 +33,8 @@ const STEPS: usize = 30;
 /// How to solve.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
+    /// Whether all neurons of a layer have one multiplier.
+    pub sharing: Sharing,
     /// Stop where `(√ρ − dual) / √ρ` is below this.
     pub tolerance: f64,
     /// At most this many Newton steps.
@@ -39,12 +42,14 @@ pub struct Options<'a> {
     /// Threads of the dense products.
     pub parallel: Par,
     /// Multipliers of a closely related chain: the last candidate of its solution, which lies far inside, saves steps; the first would cost some.
+    /// Ignored where the multipliers of a layer have to be equal and are not.
     pub start: Option<&'a Candidate>,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
         Self {
+            sharing: Sharing::Neuron,
             tolerance: 1e-6,
             iterations: 500,
             parallel: Par::Seq,
@@ -53,15 +58,22 @@ impl Default for Options<'_> {
     }
 }
 
-/// Minimises `√ρ` over all multipliers.
+/// Minimises `√ρ` over all multipliers, or over those that are equal within each layer.
+///
+/// With [`Sharing::Layer`] there are no dual vectors: its dual asks for the sum of `⟨v_k − α u_k, v_k − β u_k⟩` over a layer alone, so what
+/// [`DualVectors`](crate::chain::DualVectors) show bounds the optimum of [`Sharing::Neuron`], which may lie far below. [`Solution::approx_dual`] is what
+/// the last centres of the barrier say. Neurons that do not see the input or are not seen by the output have multipliers of their own all the same.
 ///
 /// The candidates are the last iterates of the path and one about the centre. Where it does not converge, the best feasible candidates and the best dual vectors come back all the same, see [`Solution::status`].
 ///
 /// # Errors
 ///
 /// - [`SolveError::NoCandidate`] if numbers overflow or no feasible point was found.
-pub fn lipsdp_neuron(chain: &Chain, options: &Options<'_>, watch: &dyn Watch) -> Result<Solution, SolveError> {
-    let method = "LipSDP-Neuron";
+pub fn lipsdp(chain: &Chain, options: &Options<'_>, watch: &dyn Watch) -> Result<Solution, SolveError> {
+    let method = match options.sharing {
+        Sharing::Neuron => "LipSDP-Neuron",
+        Sharing::Layer => "LipSDP-Layer",
+    };
     let missing = SolveError::NoCandidate { method };
     let Some((problem, reduction)) = reduce(chain, options.parallel) else {
         return constant::solution(chain).ok_or(missing);

@@ -9,7 +9,7 @@ use super::problem::{Problem, Reduction};
 use super::schur::{Factor, apply, factor, gradient, invert, solve};
 use super::step::{Curvature, dot};
 use super::{Options, start};
-use crate::chain::{Solution, Status, Watch};
+use crate::chain::{Sharing, Solution, Status, Watch};
 
 /// This many candidates are kept.
 const KEPT: usize = 8;
@@ -17,7 +17,7 @@ const KEPT: usize = 8;
 /// The gap, as a quotient, at which [`Best::inner`] is taken.
 const INNER: f64 = 0.7;
 
-/// With more variables than this the Hessian is not formed, and closed forms are the answer.
+/// With more unknowns than this the Hessian is not formed, and closed forms are the answer.
 const DENSE_MOST: usize = 12_000;
 
 /// Newton steps a layer for the starting point: more in deep chains, where a thin start costs many steps later.
@@ -43,6 +43,8 @@ struct Best<'a> {
     inner: Option<Vec<f64>>,
     /// The best vectors of the dual and their value, before any reduction of their number.
     dual: Option<(f64, Vec<Mat<f64>>)>,
+    /// What centres say about the least `√ρ`, where that has no vectors.
+    approx: f64,
 }
 
 impl Best<'_> {
@@ -81,6 +83,11 @@ impl Best<'_> {
         }
     }
 
+    /// Takes `ρ` near a centre and its distance from the value of the dual point `(Z − Z Ṗ Z) / τ`, with `Ṗ` along the Newton step.
+    fn centre(&mut self, rho: f64, gap: f64) {
+        self.approx = self.approx.max((rho - gap).max(0.0).sqrt());
+    }
+
     fn value(&self, blocks: &[Mat<f64>]) -> f64 {
         let mut copy = blocks.to_vec();
         shrink(
@@ -97,7 +104,7 @@ impl Best<'_> {
     }
 
     fn lower(&self) -> f64 {
-        self.dual.as_ref().map_or(0.0, |(value, _)| *value)
+        self.dual.as_ref().map_or(self.approx, |(value, _)| *value)
     }
 
     fn done(&self) -> bool {
@@ -138,7 +145,7 @@ impl Best<'_> {
         let few = self.few();
         Some(Solution {
             candidates,
-            approx_dual: few.as_ref().map_or(0.0, |(value, _)| self.reduction.bound(*value)),
+            approx_dual: self.reduction.bound(few.as_ref().map_or(self.approx, |(value, _)| *value)),
             dual: few.map(|(_, blocks)| self.reduction.vectors(&blocks)),
             status,
             iterations,
@@ -154,15 +161,17 @@ struct Local {
 }
 
 impl Local {
-    fn new(problem: &Problem, x: &[f64], here: &Factor, par: Par) -> Self {
+    fn new(problem: &Problem, x: &[f64], here: &Factor, sharing: Sharing, par: Par) -> Self {
         let inverse = invert(problem, x, here, par);
         let slope = gradient(problem, x, &inverse, par).iter().map(|value| -value).collect();
-        let mut target = Mat::zeros(x.len(), x.len());
-        hessian::fill(problem, x, &inverse, &mut target, par);
-        Self {
-            slope,
-            curvature: Curvature::factor(target, par),
-        }
+        let unknowns = problem.unknowns(sharing);
+        let mut target = Mat::zeros(unknowns, unknowns);
+        hessian::fill(problem, x, &inverse, sharing, &mut target, par);
+        let curvature = Curvature::factor(target, par).map(|curvature| match sharing {
+            Sharing::Neuron => curvature,
+            Sharing::Layer => curvature.sharing(problem.layers()),
+        });
+        Self { slope, curvature }
     }
 }
 
@@ -180,15 +189,19 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         points: Vec::new(),
         inner: None,
         dual: None,
+        approx: 0.0,
     };
     let steps = if problem.hidden() > SHALLOW_MOST {
         START_STEPS.1
     } else {
         START_STEPS.0
     };
-    let given = options.start.and_then(|candidate| reduction.variables(problem, candidate));
-    let swept = given
-        .is_none()
+    let sharing = options.sharing;
+    let given = options
+        .start
+        .and_then(|candidate| reduction.variables(problem, candidate))
+        .filter(|x| sharing == Sharing::Neuron || problem.is_even(x));
+    let swept = (given.is_none() && sharing == Sharing::Neuron)
         .then(|| start::layerwise(problem, (parameter, steps), par))
         .flatten();
     // Closed forms first: whoever stops early has these.
@@ -197,7 +210,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
     let begin = given.or_else(|| closed.into_iter().next())?;
     let (mut x, mut here) = enlarge(problem, begin, par)?;
     best.point(&x);
-    if problem.variables() > DENSE_MOST {
+    if problem.unknowns(sharing) > DENSE_MOST {
         best.vectors(&x, &here, &vec![0.0; x.len()]);
         return best.solution(Status::Stalled, 0);
     }
@@ -211,7 +224,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             break Status::Iterations;
         }
         iterations += 1;
-        let local = Local::new(problem, &x, &here, par);
+        let local = Local::new(problem, &x, &here, sharing, par);
         let Some(curvature) = &local.curvature else {
             break Status::Stalled;
         };
@@ -223,7 +236,10 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
         let decrement = -dot(&wish, &toward);
         let root = decrement.max(0.0).sqrt();
         if goal_here.left == 0.0 && root < 1.0 {
-            best.vectors(&x, &here, &toward);
+            match sharing {
+                Sharing::Neuron => best.vectors(&x, &here, &toward),
+                Sharing::Layer => best.centre(x[0], (parameter + dot(&local.slope, &toward)) / goal_here.tau),
+            }
             if best.inner.is_none() && best.lower() > INNER * x[0].sqrt() {
                 best.inner = Some(x.clone());
             }

@@ -3,7 +3,7 @@
 use faer::{Mat, MatRef, Par};
 
 use super::dense::product;
-use crate::chain::{Candidate, Chain, DualVectors};
+use crate::chain::{Candidate, Chain, DualVectors, Sharing};
 
 /// Half the least width of an interval of slopes, relative to its larger end.
 ///
@@ -71,6 +71,29 @@ impl Problem {
     /// `W_i`, `i` from 1.
     pub(super) fn weight(&self, i: usize) -> MatRef<'_, f64> {
         self.weights[i - 1].as_ref()
+    }
+
+    /// Number of unknowns: the variables, or one a layer and `ρ`.
+    pub(super) fn unknowns(&self, sharing: Sharing) -> usize {
+        match sharing {
+            Sharing::Neuron => self.variables(),
+            Sharing::Layer => self.hidden() + 1,
+        }
+    }
+
+    /// The layer of each variable, 0 for `ρ`.
+    pub(super) fn layers(&self) -> Vec<usize> {
+        let rows = (0..=self.hidden()).map(|i| std::iter::repeat_n(i, self.offsets[i + 1] - self.offsets[i]));
+        rows.flatten().collect()
+    }
+
+    /// Whether the multipliers of each layer are equal.
+    pub(super) fn is_even(&self, x: &[f64]) -> bool {
+        (1..=self.hidden()).all(|i| {
+            self.multipliers(x, i)
+                .windows(2)
+                .all(|pair| pair[0].total_cmp(&pair[1]).is_eq())
+        })
     }
 
     /// The multipliers of block `i` within `x`, `i` from 1.

@@ -8,6 +8,7 @@ use super::hessian;
 use super::problem::Problem;
 use super::schur::{Factor, factor, gradient, invert};
 use super::step::{Curvature, projective};
+use crate::chain::Sharing;
 
 /// The factor that one hidden layer `(lo, hi)` may take of `1 / λ_max(K)` with a scalar multiplier.
 ///
@@ -149,7 +150,7 @@ pub(super) fn centre(
     for _ in 0..most {
         let inverse = invert(problem, &x, &here, par);
         let slope: Vec<f64> = gradient(problem, &x, &inverse, par).iter().map(|value| -value).collect();
-        hessian::fill(problem, &x, &inverse, &mut target, par);
+        hessian::fill(problem, &x, &inverse, Sharing::Neuron, &mut target, par);
         let Some(curvature) = Curvature::factor(target.clone(), par) else {
             break;
         };

@@ -13,6 +13,8 @@ pub(super) struct Curvature {
     /// The Hessian below the diagonal and, after factoring, its factor.
     lower: Mat<f64>,
     roots: Vec<f64>,
+    /// Where variables share a row of the Hessian: that of each.
+    shared: Option<Vec<usize>>,
 }
 
 impl Curvature {
@@ -43,7 +45,11 @@ impl Curvature {
                 Default::default(),
             );
             if done.is_ok() {
-                return Some(Self { lower, roots });
+                return Some(Self {
+                    lower,
+                    roots,
+                    shared: None,
+                });
             }
             for j in 0..n {
                 for i in j + 1..n {
@@ -55,8 +61,26 @@ impl Curvature {
         None
     }
 
-    /// `H⁻¹ vector`.
+    /// The same for steps that are equal where `rows` is: the Hessian has a row for each of its values.
+    pub(super) fn sharing(self, rows: Vec<usize>) -> Self {
+        Self {
+            shared: Some(rows),
+            ..self
+        }
+    }
+
+    /// `H⁻¹ vector`; with shared variables `E H⁻¹ Eᵀ vector`, `E` from rows of the Hessian to variables.
     pub(super) fn solve(&self, vector: &[f64], par: Par) -> Vec<f64> {
+        let Some(rows) = &self.shared else {
+            return self.solve_own(vector, par);
+        };
+        let mut sums = vec![0.0; self.roots.len()];
+        rows.iter().zip(vector).for_each(|(row, value)| sums[*row] += value);
+        let steps = self.solve_own(&sums, par);
+        rows.iter().map(|row| steps[*row]).collect()
+    }
+
+    fn solve_own(&self, vector: &[f64], par: Par) -> Vec<f64> {
         let n = vector.len();
         let mut rhs = Mat::from_fn(n, 1, |i, _| vector[i] * self.roots[i]);
         let mut memory = MemBuffer::new(StackReq::EMPTY);
