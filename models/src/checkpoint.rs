@@ -307,22 +307,36 @@ fn whole(blob: &Blob, name: &str, file: &mut File) -> Result<Vec<u8>, FileError>
     Ok(data)
 }
 
-/// SHA-256 and length of all bytes of the files, one behind the other.
+/// SHA-256 and length of a model: of the bytes of its file; of several files, that of their digests (32 bytes each) one behind the other, so that it matters
+/// where one file ends.
 fn hash(files: &mut [File]) -> Result<(String, u64), FileError> {
+    let mut digests = Vec::new();
+    let mut bytes = 0;
+    for file in files {
+        let (digest, length) = hash_file(file)?;
+        digests.push(digest);
+        bytes += length;
+    }
+    let digest = match digests.as_slice() {
+        [only] => *only,
+        several => Sha256::digest(several.concat()).into(),
+    };
+    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
+}
+
+/// SHA-256 and length of all bytes of a file.
+fn hash_file(file: &mut File) -> Result<([u8; 32], u64), FileError> {
+    file.seek(SeekFrom::Start(0))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 18];
     let mut bytes = 0;
-    for file in files {
-        file.seek(SeekFrom::Start(0))?;
-        loop {
-            let length = file.read(&mut buffer)?;
-            if length == 0 {
-                break;
-            }
-            hasher.update(&buffer[..length]);
-            bytes += length as u64;
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            break;
         }
+        hasher.update(&buffer[..length]);
+        bytes += length as u64;
     }
-    let digest = hasher.finalize();
-    Ok((digest.iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
+    Ok((hasher.finalize().into(), bytes))
 }

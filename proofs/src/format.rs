@@ -109,6 +109,9 @@ pub struct ModelBytes {
     pub sha256: String,
     /// Length of the file.
     pub bytes: u64,
+    /// sha256 of the declaration of the architecture, where the file does not hold it: it is a part of the function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declaration: Option<String>,
 }
 
 /// The part of the certified function that is not in the model file.
@@ -336,6 +339,8 @@ impl CertificateFile {
             }
         };
         differs(0, "bytes", &self.model.bytes, &model.bytes)?;
+        let declaration = |model: &ModelBytes| model.declaration.clone().unwrap_or_else(|| "none".to_owned());
+        differs(0, "declaration", &declaration(&self.model), &declaration(model))?;
         let found = input_of(map);
         differs(0, "input", &format!("{:?}", self.input), &format!("{found:?}"))?;
         differs(0, "count", &self.layers.len(), &map.layers().len())?;

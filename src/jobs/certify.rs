@@ -152,12 +152,18 @@ pub(super) fn certify_one(
             shape_words(&found)
         );
     }
-    let method = resolve_for_pairs(method, &network.map)?;
+    let asked = method;
+    let method = resolve_for_pairs(asked, &network.map)?;
     let layers = prove_layers(network, progress);
-    let chains = if method.needs_chain() {
-        prove_pairs(&network.map, method, progress).with_context(|| format!("`{path}`"))?
+    let (method, chains) = if method.needs_chain() {
+        match prove_pairs(&network.map, method, progress) {
+            Ok(chains) => (method, chains),
+            // Nobody asked for this method.
+            Err(_) if asked == Method::Auto => (Method::Product, Vec::new()),
+            Err(cause) => return Err(cause).with_context(|| format!("`{path}`")),
+        }
     } else {
-        Vec::new()
+        (method, Vec::new())
     };
     let (layers, certificate) = layers.compose(network, chains, Output::All)?;
     let evaluation = Instant::now();

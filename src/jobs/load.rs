@@ -7,7 +7,7 @@ use lipcert_models::architecture::METADATA_KEY;
 use lipcert_models::checkpoint::{Checkpoint, Format};
 use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_models::preprocess::Preprocess;
-use lipcert_proofs::format::ModelBytes;
+use lipcert_proofs::format::{ModelBytes, hexadecimal};
 use lipcert_proofs::statement::{Decimal, Layer, Output, Shape};
 
 use super::ModelOptions;
@@ -41,6 +41,7 @@ impl Loaded {
         ModelBytes {
             sha256: self.model.sha256.clone(),
             bytes: self.bytes,
+            declaration: self.model.declaration.clone(),
         }
     }
 }
@@ -94,6 +95,7 @@ pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOp
         parameters: network.parameters,
         input: network.map.input().sizes(),
         preprocess: preprocess_words(&network),
+        declaration: architecture.map(declaration_hash).transpose()?,
     };
     Ok(Loaded {
         assumptions: assumptions(&checkpoint, &network),
@@ -101,6 +103,13 @@ pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOp
         model,
         bytes: checkpoint.bytes(),
     })
+}
+
+/// sha256 of the file of `--arch`.
+fn declaration_hash(file: &Path) -> anyhow::Result<String> {
+    use sha2::{Digest, Sha256};
+    let bytes = std::fs::read(file).with_context(|| format!("--arch `{}`", file.display()))?;
+    Ok(hexadecimal(&Sha256::digest(bytes)))
 }
 
 /// What the file does not say about its network.

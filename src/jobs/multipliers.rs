@@ -55,6 +55,13 @@ pub(crate) fn find<'a>(
     watch: &dyn solver::Watch,
 ) -> anyhow::Result<Found<'a>> {
     let chain = Chain::of(map, output)?;
+    if search.method == Method::Recursion
+        && let Some((lo, hi)) = chain.slopes().iter().find(|(lo, _)| *lo != 0.0)
+    {
+        bail!(
+            "--method recursion is for activations with slopes from 0 on, such as relu; the network has slopes from {lo} to {hi}"
+        );
+    }
     let problem = convert::chain(&chain)?;
     let (name, mut solution) = solve(&problem, search, watch)?;
     let certificate = prove(map, output, &solution, search.keep_dual);

@@ -38,7 +38,7 @@ impl<'a> Layers<'a> {
         self.results[..first].iter().map(|layer| layer.bound).product()
     }
 
-    /// The rows, and the certificate of the network if every layer is proved. `chains` are those of runs of its layers.
+    /// The rows, and the certificate of the network if every layer is proved and the bound is a number. `chains` are those of runs of its layers.
     ///
     /// # Errors
     ///
@@ -49,8 +49,16 @@ impl<'a> Layers<'a> {
         chains: Vec<ChainCertificate<'a>>,
         output: Output,
     ) -> Result<(Vec<LayerResult>, Option<NetworkCertificate<'a>>), CheckError> {
-        let compose = |layers| NetworkCertificate::compose(&network.map, layers, chains, output);
-        Ok((self.results, self.certificates.map(compose).transpose()?))
+        let composed = match self.certificates {
+            None => None,
+            Some(layers) => match NetworkCertificate::compose(&network.map, layers, chains, output) {
+                Ok(certificate) => Some(certificate),
+                // The product overflows: nothing is bounded.
+                Err(CheckError::NotFinite { .. }) => None,
+                Err(other) => return Err(other),
+            },
+        };
+        Ok((self.results, composed))
     }
 }
 

@@ -62,7 +62,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved>
         Some((path, tensor)) if !Path::new(&options.weight).exists() => (PathBuf::from(path), Some(tensor)),
         _ => (PathBuf::from(&options.weight), None),
     };
-    let Loaded { matrix, record, q } = load(&path, tensor, options.side)?;
+    let Loaded {
+        matrix,
+        record,
+        q,
+        assumptions,
+    } = load(&path, tensor, options.side)?;
     let inner = matrix.rows();
     let (goal, word) = match &options.goal {
         Goal::Trace => (Objective::Weighted(vec![1.0; inner]), "trace".to_owned()),
@@ -116,12 +121,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved>
     Ok(Solved {
         schema: SolveSchema::V1,
         tool: Tool::current(),
-        verdict: if t.is_some() {
-            Verdict::Certified
-        } else {
-            Verdict::NotCertified
+        verdict: match (&t, assumptions.is_empty()) {
+            (Some(_), true) => Verdict::Certified,
+            (Some(_), false) => Verdict::Conditional,
+            (None, _) => Verdict::NotCertified,
         },
-        assumptions: Vec::new(),
+        assumptions,
         semantics: Semantics::Real,
         command: options.command.clone(),
         weight: record,
@@ -177,6 +182,7 @@ struct Loaded {
     record: Weight,
     /// The vector of an SLL layer, for the rows of its weight.
     q: Option<Vec<f64>>,
+    assumptions: Vec<String>,
 }
 
 fn load(path: &Path, tensor: Option<&str>, side: Side) -> anyhow::Result<Loaded> {
@@ -217,7 +223,10 @@ fn load(path: &Path, tensor: Option<&str>, side: Side) -> anyhow::Result<Loaded>
         .filter(|_| side == Side::Rows)
         .and_then(|sibling| checkpoint.read(&sibling).ok())
         .filter(|q| q.len() == rows && q.iter().all(|value| value.is_finite()));
+    let computed = checkpoint.computed().iter().any(|other| other == name);
+    let assumptions = computed.then(|| format!("`{name}` as the graph's arithmetic rounds it"));
     Ok(Loaded {
+        assumptions: assumptions.into_iter().collect(),
         q,
         record: Weight {
             path: shown.to_string(),

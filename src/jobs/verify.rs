@@ -122,15 +122,22 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         progress.begin("looking for multipliers", 0);
         let factor = layers.approx_before(&loaded.network.map, options.output);
         let watch = Onlooker { progress, factor };
-        let found = multipliers::find(&loaded.network.map, options.output, &search, &watch)?;
-        solver = Some(found.remark);
-        chains.extend(found.certificate);
+        match multipliers::find(&loaded.network.map, options.output, &search, &watch) {
+            Ok(found) => {
+                solver = Some(found.remark);
+                chains.extend(found.certificate);
+            }
+            // Nobody asked for this method.
+            Err(_) if options.method == Method::Auto => {}
+            Err(cause) => return Err(cause).with_context(|| format!("`{}`", loaded.model.path)),
+        }
     }
     let missing = method.needs_chain() && chains.is_empty();
     let (layers, certificate) = layers.compose(&loaded.network, chains, options.output)?;
     // A bound by another method than the one that was asked for is not an answer.
     let certificate = certificate.filter(|_| !missing || options.method == Method::Auto);
-    let method = if missing { Method::Product } else { method };
+    let fell_back = missing && options.method == Method::Auto;
+    let method = if fell_back { Method::Product } else { method };
     let bytes = certificate
         .as_ref()
         .map(|certificate| certificate_bytes(certificate, &loaded))

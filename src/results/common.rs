@@ -83,6 +83,9 @@ pub struct Model {
     pub input: Vec<usize>,
     /// What is done to the raw input; part of the certified function.
     pub preprocess: String,
+    /// SHA-256 of the declaration of the architecture, where the file does not hold it; part of the certified function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declaration: Option<String>,
 }
 
 impl Model {

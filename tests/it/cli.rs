@@ -87,6 +87,7 @@ fn run_file(verdict: Verdict) -> Vec<u8> {
             parameters: 10,
             input: vec![1, 8, 8],
             preprocess: "none".to_owned(),
+            declaration: None,
         },
         data: Data {
             name: "digits".to_owned(),

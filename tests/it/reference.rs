@@ -103,6 +103,7 @@ impl Reference {
         let model = ModelBytes {
             sha256: checkpoint.sha256().to_owned(),
             bytes: checkpoint.bytes(),
+            declaration: None,
         };
         let options = LoadOptions {
             input: Some(image(self.input)),

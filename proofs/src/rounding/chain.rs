@@ -2,11 +2,12 @@
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{BlockStructure, matmul as matmul_triangular};
 use faer::{Accum, Mat, MatRef, Par};
 
 use super::directed::{add_up, gamma_up, max, mul_down, mul_up};
 use super::spectral::power_near_inverse_root;
-use super::tridiagonal::{BlockTridiagonal, prove_semidefinite};
+use super::tridiagonal::{BlockTridiagonal, prove_semidefinite, symmetric_sums_up, times_up};
 use crate::error::CheckError;
 use crate::statement::{Chain, Matrix, Output};
 
@@ -56,13 +57,17 @@ pub(crate) fn prove(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: f64)
     let mut matrix = BlockTridiagonal::default();
     let mut errors: Vec<Vec<f64>> = scales.iter().map(|block| vec![UNDERFLOW; block.len()]).collect();
     for (block, scale) in scales.iter().enumerate() {
-        let mut diagonal = Mat::zeros(scale.len(), scale.len());
-        for (i, d) in scale.iter().enumerate() {
+        // Exact: powers of two, far from over- and underflow.
+        let entry = |i: usize| {
             let value = if block == 0 { rho } else { 2.0 * multipliers[block - 1][i] };
-            // Exact: powers of two, far from over- and underflow.
-            diagonal[(i, i)] = value * d * d;
-        }
-        if block < hidden {
+            value * scale[i] * scale[i]
+        };
+        let flat = block == 0 && is_flat(chain);
+        // Of a multiple of the identity one entry is kept; it is eliminated below.
+        let side = if flat { 1 } else { scale.len() };
+        limit(side)?;
+        let mut diagonal = Mat::from_fn(side, side, |i, j| if i == j { entry(i) } else { 0.0 });
+        if block < hidden && !flat {
             add_curvature(
                 &mut diagonal,
                 chain.weights()[block],
@@ -88,7 +93,7 @@ pub(crate) fn prove(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: f64)
         }
     }
     let last = scales.last().expect("the input block");
-    let head = head_rows(chain);
+    let head = head_rows(chain)?;
     matrix
         .below
         .push(Mat::from_fn(head.nrows(), head.ncols(), |i, j| head[(i, j)] * last[j]));
@@ -106,9 +111,65 @@ pub(crate) fn prove(chain: &Chain<'_>, multipliers: &[Vec<f64>], lipschitz: f64)
             *error = add_up(*error, mul_up(gamma, sum));
         }
     }
+    // Without curvature the input block is a multiple of the identity, and a wide one at that: it is eliminated.
+    if is_flat(chain) {
+        eliminate_first(&mut matrix, &mut errors);
+    }
     // The spectral norm of a symmetric matrix is at most its largest absolute row sum.
     let error = errors.iter().flatten().fold(0.0, |most, sum| max(most, *sum));
     prove_semidefinite(&matrix, error)
+}
+
+/// Whether the input block is a multiple of the identity: no curvature of the first activation.
+fn is_flat(chain: &Chain<'_>) -> bool {
+    chain.slopes().first().is_none_or(|(lo, hi)| lo * hi == 0.0)
+}
+
+/// The widest block that is factored: 2 GiB of float64.
+const SIDE_MOST: usize = 1 << 14;
+
+fn limit(side: usize) -> Result<(), CheckError> {
+    if side <= SIDE_MOST {
+        Ok(())
+    } else {
+        Err(CheckError::TooLarge {
+            what: "block of the inequality",
+            entries: (side as u128) * (side as u128),
+            most: (SIDE_MOST as u128) * (SIDE_MOST as u128),
+        })
+    }
+}
+
+/// Replaces the first two blocks `[p I, Bᵀ; B, D]`, `p > 0`, by the Schur complement `D − B Bᵀ / p`, and adds the bound of its rounding.
+///
+/// The entries of `B` have three roundings each, so those of `D − B Bᵀ / p` are off by at most `γ_{n+12} (|D| + |B||B|ᵀ / p)`. The errors of the rows of `B` that
+/// were counted before stay, which is too many.
+fn eliminate_first(matrix: &mut BlockTridiagonal, errors: &mut Vec<Vec<f64>>) {
+    let pivot = matrix.diagonal.remove(0)[(0, 0)];
+    let below = matrix.below.remove(0);
+    errors.remove(0);
+    let next = &mut matrix.diagonal[0];
+    let gamma = gamma_up(below.ncols() + 16);
+    let (_, columns) = absolute_sums_up(below.as_ref());
+    let mut sizes = times_up(below.as_ref(), &columns);
+    for (size, own) in sizes.iter_mut().zip(symmetric_sums_up(next.as_ref())) {
+        *size = add_up(*size, own);
+    }
+    matmul_triangular(
+        next.as_mut(),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        below.as_ref(),
+        BlockStructure::Rectangular,
+        below.transpose(),
+        BlockStructure::Rectangular,
+        -1.0 / pivot,
+        Par::Seq,
+    );
+    for (error, size) in errors[0].iter_mut().zip(&sizes) {
+        // The pivot lies in [1, 4), so leaving it out only adds.
+        *error = add_up(*error, mul_up(gamma, mul_up(2.0, *size)));
+    }
 }
 
 /// Refuses numbers for which over- or underflow is not excluded.
@@ -216,14 +277,23 @@ fn add_curvature(
 }
 
 /// The matrix `C`: each entry rounded at most once.
-pub(crate) fn head_rows(chain: &Chain<'_>) -> Mat<f64> {
+///
+/// # Errors
+///
+/// [`CheckError::TooLarge`] if it has more rows than a block may have.
+pub(crate) fn head_rows(chain: &Chain<'_>) -> Result<Mat<f64>, CheckError> {
     let head = chain.head();
-    match chain.output() {
+    limit(match chain.output() {
+        Output::All => head.rows(),
+        Output::Features => head.cols(),
+        Output::Class(_) | Output::Pair(..) => 1,
+    })?;
+    Ok(match chain.output() {
         Output::All => Mat::from_fn(head.rows(), head.cols(), |i, j| head.row(i)[j]),
         Output::Features => Mat::identity(head.cols(), head.cols()),
         Output::Class(class) => Mat::from_fn(1, head.cols(), |_, j| head.row(class)[j]),
         Output::Pair(a, b) => Mat::from_fn(1, head.cols(), |_, j| head.row(a)[j] - head.row(b)[j]),
-    }
+    })
 }
 
 /// Upper bounds of the absolute row sums and column sums.

@@ -22,7 +22,7 @@ const PULLS: [f64; 5] = [1e-15, 1e-13, 1e-11, 1e-8, 1e-4];
 /// See [`crate::rules::lipsdp::dual_down`].
 pub(crate) fn bound_down(chain: &Chain<'_>, rank: usize, vectors: &[Vec<f64>]) -> Result<f64, CheckError> {
     let widths = chain.widths();
-    let expected: Vec<usize> = widths.iter().map(|n| n * rank).collect();
+    let expected: Vec<usize> = widths.iter().map(|n| n.saturating_mul(rank)).collect();
     let found: Vec<usize> = vectors.iter().map(Vec::len).collect();
     if expected != found || rank == 0 {
         return Err(CheckError::Shape {
@@ -58,7 +58,7 @@ pub(crate) fn bound_down(chain: &Chain<'_>, rank: usize, vectors: &[Vec<f64>]) -
         }
         current = next;
     }
-    let head = head_rows(chain);
+    let head = head_rows(chain)?;
     let last = MatRef::from_row_major_slice(&current, head.ncols(), rank);
     let outputs = product(head.as_ref(), last);
     let lengths: Vec<f64> = current.chunks_exact(rank).map(norm_up).collect();

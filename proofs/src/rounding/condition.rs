@@ -21,7 +21,7 @@ pub(crate) fn objective_up(objective: &Objective, t: &[f64]) -> f64 {
 /// below.
 pub(crate) fn dual_down(weight: &Matrix, objective: &Objective, rank: usize, vectors: &[f64]) -> Result<f64, CheckError> {
     let (inner, cols) = (weight.rows(), weight.cols());
-    if vectors.len() != inner * rank || rank == 0 {
+    if inner.checked_mul(rank) != Some(vectors.len()) || rank == 0 {
         return Err(CheckError::Shape {
             what: "dual vectors",
             expected: vec![inner, rank],

@@ -92,7 +92,7 @@ fn row_sums_up(diagonal: &[Mat<f64>], below: &[Mat<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// Upper bounds of the absolute row sums of a symmetric block whose lower half is read.
-fn symmetric_sums_up(block: MatRef<'_, f64>) -> Vec<f64> {
+pub(crate) fn symmetric_sums_up(block: MatRef<'_, f64>) -> Vec<f64> {
     let n = block.nrows();
     let mut sums = vec![0.0; n];
     for j in 0..n {
@@ -198,7 +198,7 @@ impl Factor {
 const UNDERFLOW: f64 = 1e-300;
 
 /// Upper bounds of the entries of `|matrix| vector`, for a vector that is not negative.
-fn times_up(matrix: MatRef<'_, f64>, vector: &[f64]) -> Vec<f64> {
+pub(crate) fn times_up(matrix: MatRef<'_, f64>, vector: &[f64]) -> Vec<f64> {
     let mut sums = vec![0.0; matrix.nrows()];
     for (j, factor) in vector.iter().enumerate() {
         for (i, sum) in sums.iter_mut().enumerate() {

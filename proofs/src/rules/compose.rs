@@ -23,7 +23,7 @@ use crate::certificate::{ChainCertificate, LayerCertificate};
 use crate::error::CheckError;
 use crate::rounding::directed::{min, mul_down, mul_up};
 use crate::rounding::head::HeadRows;
-use crate::rules::last_layer;
+use crate::rules::{last_layer, structural};
 use crate::statement::{NetworkMap, Output};
 
 /// A checked bound of a whole network.
@@ -48,6 +48,7 @@ impl<'a> NetworkCertificate<'a> {
     /// - [`CheckError::Shape`] if there is not one certificate a layer.
     /// - [`CheckError::ForeignCertificate`] if one belongs to another layer, another input shape, or another network.
     /// - [`CheckError::NoSuchClass`] if `output` names a class that does not exist.
+    /// - [`CheckError::NotFinite`] if the product overflows: nothing is bounded.
     pub fn compose(
         map: &'a NetworkMap,
         layers: Vec<LayerCertificate<'a>>,
@@ -94,7 +95,16 @@ impl<'a> NetworkCertificate<'a> {
         let product = composed.product_up(index);
         composed.features = composed.with_chains(product, |other| other == Output::Features);
         composed.upper = composed.bound_up(output)?;
-        Ok(composed)
+        // A product that overflowed, or NaN, bounds nothing.
+        let bounded = composed.upper.is_finite() && composed.features.is_finite();
+        if bounded {
+            Ok(composed)
+        } else {
+            Err(CheckError::NotFinite {
+                what: "bound of the network",
+                index: Vec::new(),
+            })
+        }
     }
 
     /// Proved upper bound of the Lipschitz constant of any output: the best of what the certificates give.
@@ -113,11 +123,16 @@ impl<'a> NetworkCertificate<'a> {
     }
 
     /// A proved lower bound of what any multipliers could prove for [`Self::output`] by the rules that were used here; nothing without such evidence.
+    ///
+    /// The layers before the run enter with what their rules prove, not with what was claimed for them.
     #[must_use]
     pub fn dual_down(&self) -> Option<f64> {
         let chain = self.chains.iter().find(|chain| chain.output() == self.output)?;
-        let bound = mul_down(self.product_up(chain.first()), chain.dual_down());
-        (bound > 0.0).then_some(bound)
+        let mut bound = chain.dual_down();
+        for layer in &self.map.layers()[..chain.first()] {
+            bound = mul_down(bound, structural::bound_up(layer).ok()?);
+        }
+        (bound > 0.0 && bound.is_finite()).then_some(bound)
     }
 
     /// The product of the bounds of the first `count` layers, rounded up.

@@ -178,6 +178,7 @@ fn model() -> ModelBytes {
     ModelBytes {
         sha256: "ab".repeat(32),
         bytes: 7,
+        declaration: None,
     }
 }
 

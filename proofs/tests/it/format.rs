@@ -34,6 +34,7 @@ fn file(map: &NetworkMap) -> CertificateFile {
     let model = ModelBytes {
         sha256: "00".repeat(32),
         bytes: 1,
+        declaration: None,
     };
     CertificateFile::record(&certify(map), &names(), model, tool).expect("a file")
 }
@@ -44,6 +45,7 @@ fn accept(bytes: &[u8], map: &NetworkMap) -> Result<f64, String> {
     let model = ModelBytes {
         sha256: "00".repeat(32),
         bytes: 1,
+        declaration: None,
     };
     let claims = file.claims(&model, map, &names()).map_err(|e| e.to_string())?;
     let mut layers = Vec::new();

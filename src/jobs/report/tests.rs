@@ -45,6 +45,7 @@ fn certified(mark: &str, samples: usize) -> Certified {
             parameters: 34_442,
             input: vec![1, 8, 8],
             preprocess: "none".to_owned(),
+            declaration: None,
         },
         data: Data {
             name: format!("digits{mark}"),

@@ -201,7 +201,8 @@ impl<'a> Walk<'_, 'a, '_> {
         self.live.sizes = target;
         match (operation, self.layers.last_mut()) {
             (Operation::Add, Some((_, Draft::Dense { bias: bias @ None, .. }))) => *bias = Some(spread),
-            _ if nothing => {}
+            // What rounding made of a constant is an assumption, so the constant has to stay where it is named.
+            _ if nothing && !spread.computed => {}
             (Operation::Multiply, Some((_, Draft::Dense { weight, bias }))) => {
                 let scaled = scaled(self.desk, weight, bias.as_ref(), &spread)?;
                 match scaled {
@@ -225,6 +226,7 @@ fn scaled(
     let &[rows, cols] = weight.shape() else {
         return Ok(None);
     };
+    let rounded = factors.computed;
     let factors = desk.read("factor", factors)?;
     let values = desk.read("weight", weight)?;
     let row_factors = (0..rows * cols).map(|flat| factors[flat / cols]);
@@ -232,7 +234,7 @@ fn scaled(
         return Ok(None);
     };
     desk.take(rows * cols)?;
-    let computed = weight.computed;
+    let computed = weight.computed || rounded;
     let scaled = Constant::floats(Dtype::Float64, vec![rows, cols], products, computed)?;
     let Some(bias) = bias else {
         return Ok(Some((scaled, None)));
@@ -242,6 +244,6 @@ fn scaled(
         return Ok(None);
     };
     desk.take(rows)?;
-    let bias = Constant::floats(Dtype::Float64, vec![rows], products, bias.computed)?;
+    let bias = Constant::floats(Dtype::Float64, vec![rows], products, bias.computed || rounded)?;
     Ok(Some((scaled, Some(bias))))
 }
