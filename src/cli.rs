@@ -66,7 +66,7 @@ Examples:
   lipcert inspect model.pth
   lipcert inspect model.pth --json")]
 pub(crate) struct InspectArgs {
-    /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
+    /// Model file (.pth, .pt, .safetensors, .onnx, .npz, .mat, text); the format is found from its bytes
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) read: ModelArgs,
@@ -121,11 +121,13 @@ impl std::str::FromStr for Arch {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
+  lipcert verify net.onnx
+  lipcert verify net.npz --method product --output class:3
   lipcert verify model.pth --input 3x32x32 --preprocess cifar10
   lipcert verify model.pth --input 3x32x32 -o certificate.json
   lipcert verify model.pth --input 3x32x32 --output pair:3,5 --json")]
 pub(crate) struct VerifyArgs {
-    /// Model file (.pth, .pt, .safetensors); the format is found from its bytes
+    /// Model file (.pth, .pt, .safetensors, .onnx, .npz, .mat, text); the format is found from its bytes
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) read: ModelArgs,

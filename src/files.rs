@@ -78,6 +78,23 @@ impl Target {
     }
 }
 
+/// Refuses an output that is one of the inputs, also through a link: `--force` overwrites results, not what they were made from.
+///
+/// # Errors
+///
+/// If it is.
+pub(crate) fn refuse_input<'p>(output: &Path, inputs: impl IntoIterator<Item = &'p Path>) -> anyhow::Result<()> {
+    let Ok(place) = output.canonicalize() else {
+        return Ok(());
+    };
+    for input in inputs {
+        if input.canonicalize().is_ok_and(|input| input == place) {
+            bail!("`{}` is an input, so it is not written", output.display());
+        }
+    }
+    Ok(())
+}
+
 /// Sets several files aside; two of the same name are refused.
 pub(crate) fn reserve_all(paths: &[&Path], force: bool) -> anyhow::Result<Vec<Target>> {
     for (i, path) in paths.iter().enumerate() {
@@ -102,6 +119,15 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         Target::reserve(&path, true).unwrap().write(b"second").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
+    }
+
+    #[test]
+    fn an_input_is_no_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, other) = (folder.path().join("in"), folder.path().join("out"));
+        fs::write(&input, b"in").unwrap();
+        assert!(refuse_input(&folder.path().join("./in"), [input.as_path()]).is_err());
+        assert!(refuse_input(&other, [input.as_path()]).is_ok());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `lipcert certify`
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use lipcert::jobs::certify::{DataChoice, Options, Outcome, Split};
 use lipcert::results::{Semantics, samples_csv};
 use lipcert::{jobs, results};
 
 use crate::cli::{self, CertifyArgs};
-use crate::files::Target;
+use crate::files::{Target, refuse_input};
 use crate::output::Output;
 use crate::status::Status;
 
@@ -15,7 +17,12 @@ pub(super) fn run(args: &CertifyArgs, strict: bool, output: &Output) -> anyhow::
     if args.samples.is_some() && args.samples == args.file {
         bail!("-o and --samples name the same file");
     }
-    let reserve = |path: &std::path::PathBuf| Target::reserve(path, args.force);
+    let data = args.data.split_once(':').map(|(_, place)| PathBuf::from(place));
+    for output in [&args.file, &args.samples].into_iter().flatten() {
+        let arch = args.read.arch.file();
+        refuse_input(output, args.models.iter().chain(&data).chain(&arch).map(PathBuf::as_path))?;
+    }
+    let reserve = |path: &PathBuf| Target::reserve(path, args.force);
     let run_file = args.file.as_ref().map(reserve).transpose()?;
     let samples_file = args.samples.as_ref().map(reserve).transpose()?;
     let options = Options {

@@ -1,14 +1,25 @@
 //! `lipcert verify`
 
+use std::path::PathBuf;
+
 use lipcert::jobs;
 
 use crate::cli::{SolverArg, VerifyArgs};
-use crate::files::Target;
+use crate::files::{Target, refuse_input};
 use crate::output::Output;
 use crate::status::Status;
 
 /// Proves a Lipschitz bound and writes its certificate.
 pub(super) fn run(args: &VerifyArgs, strict: bool, output: &Output) -> anyhow::Result<Status> {
+    if let Some(path) = &args.file {
+        refuse_input(
+            path,
+            [Some(&args.model), args.read.arch.file().as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path),
+        )?;
+    }
     let target = args
         .file
         .as_deref()

@@ -293,7 +293,11 @@ fn resolve_for_pairs(method: Method, map: &NetworkMap) -> anyhow::Result<Method>
     Ok(if affordable { resolved } else { Method::Product })
 }
 
-/// Bounds of all differences of two logits, pairs in parallel. A pair for which nothing could be proved has the product of norms.
+/// Bounds of all differences of two logits, pairs in parallel.
+///
+/// # Errors
+///
+/// If the solver fails, or a pair could not be proved: it would have a bound by another method than the one that is named.
 fn prove_pairs<'a>(map: &'a NetworkMap, method: Method, progress: &dyn Progress) -> anyhow::Result<Vec<ChainCertificate<'a>>> {
     let classes = map.classes();
     let pairs: Vec<Output> = (0..classes).flat_map(|a| (0..a).map(move |b| Output::Pair(b, a))).collect();
@@ -311,13 +315,17 @@ fn prove_pairs<'a>(map: &'a NetworkMap, method: Method, progress: &dyn Progress)
     let joint = multipliers::find(map, Output::All, &search(None), &watch)?;
     progress.begin("looking for multipliers of pairs", pairs.len());
     let found: Vec<Option<ChainCertificate<'a>>> = pairs
-        .into_par_iter()
+        .par_iter()
         .map(|pair| {
-            let found = multipliers::find(map, pair, &search(joint.inner.as_ref()), &watch)?;
+            let found = multipliers::find(map, *pair, &search(joint.inner.as_ref()), &watch)?;
             progress.advance(1);
             anyhow::Ok(found.certificate)
         })
         .collect::<Result<_, _>>()?;
+    let missing = found.iter().filter(|certificate| certificate.is_none()).count();
+    if missing > 0 {
+        bail!("no multipliers could be proved for {missing} of {} pairs", pairs.len());
+    }
     Ok(found.into_iter().flatten().collect())
 }
 

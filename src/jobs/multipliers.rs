@@ -65,9 +65,14 @@ pub(crate) fn find<'a>(
     let problem = convert::chain(&chain)?;
     let (name, mut solution) = solve(&problem, search, watch)?;
     let certificate = prove(map, output, &solution, search.keep_dual);
+    let status = status_word(solution.status);
     let remark = SolverRemark {
         name: name.to_owned(),
-        status: status_word(solution.status).to_owned(),
+        status: if certificate.is_some() {
+            status.to_owned()
+        } else {
+            format!("{status}, but none of its multipliers could be proved")
+        },
         iterations: solution.iterations,
     };
     Ok(Found {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, Tool, Verdict};
 use super::curve::CurvePoint;
 use super::epsilon::Epsilon;
-use super::lines::{head_line, layer_table, lipschitz_words, write_remarks};
+use super::lines::{bound, head_line, layer_table, lipschitz_words, write_remarks};
 use crate::text::{Align, Direction, Table, percent_down, printable, significant};
 
 /// The schema of [`Certified`] and [`CertifiedModels`](super::CertifiedModels).
@@ -187,10 +187,24 @@ impl Certified {
             count => format!(" · {count} with the right class not proved, so not counted"),
         };
         format!(
-            "undecided {}{unproved} · {error} · rule {}",
+            "undecided {}{unproved} · {error} · rule {} · method {}{}",
             self.undecided,
-            printable(&self.rule)
+            printable(&self.rule),
+            printable(&self.method),
+            self.pair_words()
         )
+    }
+}
+
+impl Certified {
+    /// The range of the bounds of pairs, where they are listed.
+    fn pair_words(&self) -> String {
+        let bounds = || self.pairs.iter().map(|pair| pair.upper);
+        let least = bounds().min_by(f64::total_cmp);
+        match (least, bounds().max_by(f64::total_cmp)) {
+            (Some(least), Some(most)) => format!(", pairs {} to {}", bound(Some(least)), bound(Some(most))),
+            _ => String::new(),
+        }
     }
 }
 

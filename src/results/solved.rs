@@ -6,7 +6,7 @@ use lipcert_proofs::rules::common_condition::relative_gap_up;
 use serde::{Deserialize, Serialize};
 
 use super::common::{Semantics, SolverRemark, Tool, Verdict};
-use super::lines::head_line;
+use super::lines::{bound, head_line};
 use crate::text::{Align, Direction, Table, printable, significant};
 
 /// The schema of [`Solved`].
@@ -128,7 +128,11 @@ impl fmt::Display for Solved {
             "solver {}, {}, {} iterations · {:.2} s\n",
             self.solver.name, self.solver.status, self.solver.iterations, self.seconds
         )?;
-        let mut table = Table::new(&[("T", Align::Left), ("objective", Align::Right), ("to the best", Align::Right)]);
+        let mut table = Table::new(&[
+            ("T", Align::Left),
+            ("objective", Align::Right),
+            ("times the lower bound", Align::Right),
+        ]);
         let mut row = |name: &str, value: Option<f64>| {
             let ratio = value
                 .zip(objective.dual_bound)
@@ -139,10 +143,10 @@ impl fmt::Display for Solved {
             table.row(vec![
                 name.to_owned(),
                 show(value, DIGITS),
-                ratio.map_or_else(String::new, |r| show(Some(r), 6)),
+                ratio.map_or_else(String::new, |ratio| bound(Some(ratio))),
             ]);
         };
-        row("optimum", objective.upper);
+        row("found", objective.upper);
         for form in &self.closed_forms {
             row(&form.name, form.objective);
         }

@@ -8,8 +8,8 @@
 //! The layers stand in the order of their numbers, whatever the order in the file, and each takes what the one before gives. In front of
 //! them there may be `input_mean.operand` (subtracted) and `input_scale.operand` (a divisor).
 //!
-//! **The activation is not in such a file.** Every one of these sources means ReLU between the layers, and that is what is assumed, by the
-//! name [`NAME`] of the architecture and by a note of [`crate::inspect`]; another one is declared.
+//! **The activation is not in such a file.** The layout `W0`, `b0`, … is that of ReLU networks by convention; a state dict has no such convention, and a
+//! caller has to say that it was assumed. The name [`NAME`] of the architecture and a note of [`crate::inspect`] tell; another one is declared.
 
 use std::collections::BTreeMap;
 
@@ -130,6 +130,14 @@ fn read(tensors: &[TensorInfo]) -> Result<Architecture, ArchitectureError> {
         pair.name = part.layer;
         let slot = if part.weight { &mut pair.weight } else { &mut pair.bias };
         *slot = Some(info);
+    }
+    // Numbers of a state dict may have gaps, where the activations stand; those of this layout may not.
+    if stem.as_ref().is_some_and(|(letter, _)| letter == "W")
+        && let Some(gap) = (0..pairs.len()).find(|number| !pairs.contains_key(number))
+    {
+        return Err(ArchitectureError::Missing {
+            tensor: format!("W{gap}"),
+        });
     }
     let mut layers = Vec::new();
     let mut width = None;

@@ -128,14 +128,18 @@ impl<'u> Ball<'u> {
         self.slopes.0 <= 0.0 && self.slopes.1 >= 0.0
     }
 
-    /// The largest multiple of the hint inside the ball, or the projection of the hint where there is none; a hint again.
+    /// The multiple of the hint inside the ball that is largest, or for slopes of one sign nearest to the hint; the projection of the hint where there
+    /// is none. A hint again.
     fn nearest(&self, hint: &[f64], centre: &[f64]) -> Vec<f64> {
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
         let (square, along) = (dot(hint, hint), dot(hint, centre));
         let size = dot(centre, centre) - self.radius * self.radius * dot(self.image, self.image);
         let discriminant = along * along - square * size;
         if square > 0.0 && discriminant >= 0.0 {
-            let factor = (along + discriminant.sqrt()) / square;
+            let (least, most) = ((along - discriminant.sqrt()) / square, (along + discriminant.sqrt()) / square);
+            // With slopes of one sign the far end of the ball can be the wrong one: nearest to the hint.
+            let one_sign = self.slopes.0 * self.slopes.1 > 0.0;
+            let factor = if one_sign { 1.0_f64.clamp(least, most) } else { most };
             if factor > 0.0 {
                 return hint.iter().map(|value| factor * value).collect();
             }

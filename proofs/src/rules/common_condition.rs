@@ -118,17 +118,42 @@ impl<'a> Condition<'a> {
     ///
     /// # Errors
     ///
-    /// [`CheckError::Shape`], [`CheckError::NotFinite`] for unusable vectors.
+    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`] for unusable vectors or weights of the objective.
     pub fn dual_down(&self, objective: &Objective, rank: usize, vectors: &[f64]) -> Result<f64, CheckError> {
+        objective.validate(self.gram.inner())?;
         condition::dual_down(self.weight, objective, rank, vectors)
     }
 }
 
 impl Objective {
-    /// Upper bound of the objective at `t`.
+    /// Upper bound of the objective at `t`; infinite if there is not one weight an entry.
     #[must_use]
     pub fn value_up(&self, t: &[f64]) -> f64 {
-        condition::objective_up(self, t)
+        match self.validate(t.len()) {
+            Ok(()) => condition::objective_up(self, t),
+            Err(_) => f64::INFINITY,
+        }
+    }
+
+    /// Checks number and sign of the weights.
+    fn validate(&self, entries: usize) -> Result<(), CheckError> {
+        let Self::Weighted(weights) = self else { return Ok(()) };
+        if weights.len() != entries {
+            return Err(CheckError::Shape {
+                what: "weights of the objective",
+                expected: vec![entries],
+                found: vec![weights.len()],
+            });
+        }
+        let usable = |weight: &f64| *weight >= 0.0 && weight.is_finite();
+        match weights.iter().position(|weight| !usable(weight)) {
+            Some(index) => Err(CheckError::NotPositive {
+                what: "weights of the objective",
+                index,
+                value: weights[index],
+            }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -93,6 +93,19 @@ fn orthogonal_rows_have_their_norms() {
 }
 
 #[test]
+fn objectives_that_are_none() {
+    let weight = matrix(2, 2, vec![3.0, 4.0, -4.0, 3.0]);
+    let condition = Condition::new(&weight).expect("a Gram matrix");
+    let identity = [1.0, 0.0, 0.0, 1.0];
+    let judge = |weights: Vec<f64>| condition.dual_down(&Objective::Weighted(weights), 2, &identity);
+    assert!(matches!(judge(vec![1.0]), Err(CheckError::Shape { .. })));
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(judge(vec![1.0, bad]), Err(CheckError::NotPositive { index: 1, .. })));
+    }
+    assert!(ones(3).value_up(&[1.0, 1.0]).is_infinite());
+}
+
+#[test]
 fn gaps_are_rounded_up() {
     assert!(relative_gap_up(1.0, 1.0).abs() <= 0.0);
     assert!(exact(relative_gap_up(1.0, 0.3)) >= exact(1.0) / exact(0.3) - exact(1.0));
