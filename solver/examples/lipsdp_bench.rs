@@ -2,7 +2,8 @@
 //!
 //! `LxW` has `L` weight matrices, `W` neurons in each hidden layer, 4 inputs and 2 outputs; the spectral norms are uniform in `[0.4, 1.8]`, the setting of
 //! the ECLipsE paper. Other names list the widths; their entries are normal with variance `2 / n`. A name may end in `:1e-4`, the tolerance, and `:20`, the
-//! most iterations. One line a net. In the environment `THREADS=2` asks for two threads, `SHARING=layer` for one multiplier a layer.
+//! most iterations. One line a net. In the environment `THREADS=2` asks for two threads, `SHARING=layer` for one multiplier a layer,
+//! `DENSE_MOST=0` for no Hessian.
 
 use std::fs::read_to_string;
 use std::process::Command;
@@ -118,12 +119,15 @@ fn main() {
     } else {
         Sharing::Neuron
     };
+    let defaults = Options::default();
+    let dense_most = std::env::var("DENSE_MOST").ok().and_then(|count| count.parse().ok());
     let options = Options {
         sharing,
         tolerance,
         iterations,
+        dense_most: dense_most.unwrap_or(defaults.dense_most),
         parallel: par,
-        ..Options::default()
+        start: None,
     };
     match lipsdp(&chain, &options, &Unwatched) {
         Ok(solution) => {

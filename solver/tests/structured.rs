@@ -382,3 +382,26 @@ fn a_start_for_one_multiplier_a_layer() {
         assert!((warm.candidates[0].lipschitz / layer.candidates[0].lipschitz - 1.0).abs() < 2e-6);
     }
 }
+
+/// Without the Hessian the path ends at the same optimum.
+#[test]
+fn large_nets_need_no_hessian() {
+    let slopes = [(0.0, 1.0), (-1.0, 1.0), (0.2, 0.8), (-0.3, 0.5), (-0.9, -0.3)];
+    let deep: Vec<usize> = std::iter::once(4).chain(vec![12; 40]).chain([2]).collect();
+    for (seed, (lo, hi)) in slopes.into_iter().enumerate() {
+        for widths in [&[3, 4, 2][..], &[5, 14, 6, 13, 2], &deep] {
+            let net = chain(widths, 0.9, 70 + seed as u64, Slope { lo, hi });
+            let options = Options {
+                tolerance: 1e-5,
+                dense_most: 0,
+                ..Options::default()
+            };
+            let solution = lipsdp(&net, &options, &Unwatched).expect("a solution");
+            assert_eq!(solution.status, Status::Converged, "{lo} {hi} {}", widths.len());
+            let (found, bound) = (gap(&net, &solution), solution.candidates[0].lipschitz);
+            assert!(found < 1e-5, "{lo} {hi} {} {found:e}", widths.len());
+            let dense = solve(&net);
+            assert!(bound >= dense.approx_dual && solution.approx_dual <= dense.candidates[0].lipschitz);
+        }
+    }
+}

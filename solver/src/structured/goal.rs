@@ -2,7 +2,7 @@
 
 use faer::Par;
 
-use super::step::{Curvature, dot};
+use super::step::{Solve, dot};
 
 /// The weight of the objective grows by at most this factor a step.
 const LEAP: f64 = 60.0;
@@ -20,7 +20,7 @@ pub(super) struct Goal {
 
 impl Goal {
     /// The goal whose centre is `x`, with the `τ` that makes `start` smallest.
-    pub(super) fn through(x: &[f64], slope: &[f64], curvature: &Curvature, parameter: f64, par: Par) -> Self {
+    pub(super) fn through(x: &[f64], slope: &[f64], curvature: &dyn Solve, parameter: f64, par: Par) -> Self {
         let mut unit = vec![0.0; x.len()];
         unit[0] = 1.0;
         let from_unit = curvature.solve(&unit, par);

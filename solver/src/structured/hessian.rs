@@ -24,8 +24,38 @@ impl Rows {
 
 /// Writes the lower triangle of the Hessian of `−log det P`, and of the guards, to `target`: `(N + 1, N + 1)` or, with one multiplier a layer, `(h + 1, h + 1)`.
 pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, sharing: Sharing, target: &mut Mat<f64>, par: Par) {
-    let mut column = vec![0.0; problem.variables()];
+    let offsets = &problem.offsets;
     target.fill(0.0);
+    columns(
+        problem,
+        x,
+        inverse,
+        problem.hidden(),
+        par,
+        &mut |i, first, column| match sharing {
+            Sharing::Neuron => target.col_as_slice_mut(first)[first..].copy_from_slice(column),
+            Sharing::Layer => {
+                let next = offsets[i + 1] - first;
+                target[(i, i)] += column[0] + 2.0 * column[1..next].iter().sum::<f64>();
+                for j in i + 1..=problem.hidden() {
+                    target[(j, i)] += column[offsets[j] - first..offsets[j + 1] - first].iter().sum::<f64>();
+                }
+            }
+        },
+    );
+}
+
+/// Hands out the columns of the lower triangle of the Hessian, last layer first and `ρ` at the end: the layer, the variable, and the entries from the diagonal
+/// to the end of the layer `reach` layers later.
+pub(super) fn columns(
+    problem: &Problem,
+    x: &[f64],
+    inverse: &Inverse,
+    reach: usize,
+    par: Par,
+    take: &mut dyn FnMut(usize, usize, &[f64]),
+) {
+    let mut column = vec![0.0; problem.variables()];
     let hidden = problem.hidden();
     let neurons = problem.variables() - 1;
     let widest = problem.widths.iter().copied().max().unwrap_or(0);
@@ -36,7 +66,7 @@ pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, sharing: Sha
         let (lo, hi) = problem.slopes[i - 1];
         let weight = problem.weight(i);
         let top = problem.offsets[i] - 1;
-        let count = neurons - top;
+        let count = problem.offsets[(i + reach).min(hidden) + 1] - 1 - top;
         // The rows of this layer itself: e − α w and e − β w times Z, in block i.
         let crossed = inverse.below[i - 1].as_ref();
         for (rows, slope) in [(&mut here.left, lo), (&mut here.right, hi)] {
@@ -69,38 +99,24 @@ pub(super) fn fill(problem: &Problem, x: &[f64], inverse: &Inverse, sharing: Sha
         }
         for (k, multiplier) in problem.multipliers(x, i).iter().enumerate() {
             let first = top + 1 + k;
-            let below = &mut column[first..];
+            let below = &mut column[first..=top + count];
             combine(&here, &through, (lo, hi), (top + k, k), below);
             if problem.guarded(i) {
                 below[0] += multiplier.powi(-2);
             }
-            match sharing {
-                Sharing::Neuron => target.col_as_slice_mut(first)[first..].copy_from_slice(below),
-                Sharing::Layer => {
-                    let own = problem.offsets[i + 1];
-                    target[(i, i)] += column[first] + 2.0 * column[first + 1..own].iter().sum::<f64>();
-                    for j in i + 1..=hidden {
-                        target[(j, i)] += column[problem.offsets[j]..problem.offsets[j + 1]].iter().sum::<f64>();
-                    }
-                }
-            }
+            take(i, first, below);
         }
         std::mem::swap(&mut here, &mut before);
     }
-    let input = &inverse.diagonal[0];
-    target[(0, 0)] = input.squared_norm_l2();
-    for i in 1..=hidden {
-        for row in problem.offsets[i]..problem.offsets[i + 1] {
-            let dot: f64 = (0..problem.widths[0])
-                .map(|c| here.left[(row - 1, c)] * here.right[(row - 1, c)])
-                .sum();
-            let place = match sharing {
-                Sharing::Neuron => row,
-                Sharing::Layer => i,
-            };
-            target[(place, 0)] += 2.0 * dot;
-        }
+    column[0] = inverse.diagonal[0].squared_norm_l2();
+    let end = problem.offsets[reach.min(hidden) + 1];
+    for (row, value) in column[1..end].iter_mut().enumerate() {
+        let dot: f64 = (0..problem.widths[0])
+            .map(|c| here.left[(row, c)] * here.right[(row, c)])
+            .sum();
+        *value = 2.0 * dot;
     }
+    take(0, 0, &column[..end]);
 }
 
 /// Writes a column from its diagonal on: that of neuron `k` of a layer, whose rows in `here` start at `first`; `through` is their share in the block
@@ -126,6 +142,7 @@ fn combine(here: &Rows, through: &Rows, (lo, hi): (f64, f64), (first, k): (usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::structured::product;
     use crate::structured::schur::{factor, gradient, invert};
 
     fn problem(slopes: (f64, f64)) -> (Problem, Vec<f64>) {
@@ -173,6 +190,12 @@ mod tests {
                         of_layers[(layer(row), layer(k))] -= hessian[(row.max(k), row.min(k))];
                     }
                 }
+            }
+            let product_of = |v: &[f64]| product::hessian(&problem, &x, &inverse, v, Par::Seq);
+            let unit: Vec<f64> = (0..x.len()).map(|k| (k as f64 + 1.0).sin()).collect();
+            for (row, value) in product_of(&unit).into_iter().enumerate() {
+                let expected: f64 = (0..x.len()).map(|k| hessian[(row.max(k), row.min(k))] * unit[k]).sum();
+                assert!((value - expected).abs() < 1e-9 * hessian.norm_max(), "{slopes:?} {row}");
             }
             assert!(of_layers.norm_max() < 1e-12 * hessian.norm_max(), "{slopes:?}");
             for k in 0..x.len() {

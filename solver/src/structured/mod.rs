@@ -3,15 +3,19 @@
 //! The inequality of [`crate::chain`] has `N + 1` scalar unknowns and a block tridiagonal matrix. A block Cholesky recursion gives `log det P`, its
 //! gradient in `O(Σ n³)` and its Hessian in `O(n N²)`; Newton's method on the barrier `τ ρ − log det P` follows the central path. On the way every
 //! iterate is strictly feasible, and the leading vectors of `P⁻¹` are a point of the dual, so both sides of the optimum are known at any time.
+//! In large chains the Hessian is not formed; products with it cost `O(Σ n³)` and conjugate gradients need few of them.
 //! With one multiplier a layer the same derivatives are summed over layers, and `h + 1` unknowns are left.
 
+mod band;
 mod constant;
 mod dense;
 mod dual;
 mod goal;
 mod hessian;
+mod krylov;
 mod path;
 mod problem;
+mod product;
 mod schur;
 mod start;
 mod step;
@@ -30,6 +34,9 @@ const SLACK: [f64; 4] = [1e-12, 1e-10, 1e-8, 1e-6];
 /// Newton steps a layer of [`layerwise`].
 const STEPS: usize = 30;
 
+/// [`Options::dense_most`]: from about here on forming the Hessian takes longer.
+const DENSE_MOST: usize = 2_000;
+
 /// How to solve.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
@@ -39,6 +46,8 @@ pub struct Options<'a> {
     pub tolerance: f64,
     /// At most this many Newton steps.
     pub iterations: usize,
+    /// With more unknowns than this the Hessian is not formed: memory is then linear in the depth but for `h` vectors, and steps are found by conjugate gradients.
+    pub dense_most: usize,
     /// Threads of the dense products.
     pub parallel: Par,
     /// Multipliers of a closely related chain: the last candidate of its solution, which lies far inside, saves steps; the first would cost some.
@@ -52,6 +61,7 @@ impl Default for Options<'_> {
             sharing: Sharing::Neuron,
             tolerance: 1e-6,
             iterations: 500,
+            dense_most: DENSE_MOST,
             parallel: Par::Seq,
             start: None,
         }

@@ -5,9 +5,10 @@ use faer::{Mat, Par};
 use super::dual::{Leading, first, shrink};
 use super::goal::Goal;
 use super::hessian;
+use super::krylov::Implicit;
 use super::problem::{Problem, Reduction};
 use super::schur::{Factor, apply, factor, gradient, invert, solve};
-use super::step::{Curvature, dot};
+use super::step::{Curvature, Solve, dot};
 use super::{Options, start};
 use crate::chain::{Sharing, Solution, Status, Watch};
 
@@ -16,9 +17,6 @@ const KEPT: usize = 8;
 
 /// The gap, as a quotient, at which [`Best::inner`] is taken.
 const INNER: f64 = 0.7;
-
-/// With more unknowns than this the Hessian is not formed, and closed forms are the answer.
-const DENSE_MOST: usize = 12_000;
 
 /// Newton steps a layer for the starting point: more in deep chains, where a thin start costs many steps later.
 const START_STEPS: (usize, usize) = (4, 10);
@@ -154,23 +152,28 @@ impl Best<'_> {
 }
 
 /// The gradient and the factored Hessian of the barrier at a point.
-struct Local {
+struct Local<'a> {
     /// The gradient of the barrier.
     slope: Vec<f64>,
-    curvature: Option<Curvature>,
+    curvature: Option<Box<dyn Solve + 'a>>,
 }
 
-impl Local {
-    fn new(problem: &Problem, x: &[f64], here: &Factor, sharing: Sharing, par: Par) -> Self {
+impl<'a> Local<'a> {
+    fn new(problem: &'a Problem, x: &'a [f64], here: &Factor, options: &Options<'_>) -> Self {
+        let (sharing, par) = (options.sharing, options.parallel);
         let inverse = invert(problem, x, here, par);
         let slope = gradient(problem, x, &inverse, par).iter().map(|value| -value).collect();
         let unknowns = problem.unknowns(sharing);
-        let mut target = Mat::zeros(unknowns, unknowns);
-        hessian::fill(problem, x, &inverse, sharing, &mut target, par);
-        let curvature = Curvature::factor(target, par).map(|curvature| match sharing {
-            Sharing::Neuron => curvature,
-            Sharing::Layer => curvature.sharing(problem.layers()),
-        });
+        let curvature: Option<Box<dyn Solve + 'a>> = if unknowns > options.dense_most {
+            Implicit::new(problem, x, inverse, par).map(|found| Box::new(found) as _)
+        } else {
+            let mut target = Mat::zeros(unknowns, unknowns);
+            hessian::fill(problem, x, &inverse, sharing, &mut target, par);
+            Curvature::factor(target, par).map(|found| match sharing {
+                Sharing::Neuron => Box::new(found) as _,
+                Sharing::Layer => Box::new(found.sharing(problem.layers())) as _,
+            })
+        };
         Self { slope, curvature }
     }
 }
@@ -210,10 +213,6 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
     let begin = given.or_else(|| closed.into_iter().next())?;
     let (mut x, mut here) = enlarge(problem, begin, par)?;
     best.point(&x);
-    if problem.unknowns(sharing) > DENSE_MOST {
-        best.vectors(&x, &here, &vec![0.0; x.len()]);
-        return best.solution(Status::Stalled, 0);
-    }
     let mut goal: Option<Goal> = None;
     let (mut iterations, mut failures, mut extra, mut reach) = (0, 0, 0, 1.0);
     let status = loop {
@@ -224,8 +223,9 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             break Status::Iterations;
         }
         iterations += 1;
-        let local = Local::new(problem, &x, &here, sharing, par);
-        let Some(curvature) = &local.curvature else {
+        let position = x.clone();
+        let local = Local::new(problem, &position, &here, options);
+        let Some(curvature) = local.curvature.as_deref() else {
             break Status::Stalled;
         };
         let mut goal_here = goal

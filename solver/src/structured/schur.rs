@@ -80,6 +80,8 @@ pub(super) fn factor(problem: &Problem, x: &[f64], par: Par) -> Option<Factor> {
 
 /// Blocks of `Z = P⁻¹`.
 pub(super) struct Inverse {
+    /// `S_i⁻¹`.
+    pub(super) schur: Vec<Mat<f64>>,
     /// `Z_ii`.
     pub(super) diagonal: Vec<Mat<f64>>,
     /// `Z_{i,i−1}`, at `i − 1`.
@@ -106,12 +108,13 @@ pub(super) fn invert(problem: &Problem, x: &[f64], factor: &Factor, par: Par) ->
             Mat::from_fn(gain.nrows(), gain.ncols(), |k, j| -sum * multipliers[k] * gain[(k, j)])
         })
         .collect();
-    let mut diagonal = vec![inverse_from(inverses[hidden].as_ref(), par)];
+    let schur: Vec<Mat<f64>> = inverses.iter().map(|lower| inverse_from(lower.as_ref(), par)).collect();
+    let mut diagonal = vec![schur[hidden].clone()];
     let mut below = Vec::with_capacity(hidden);
     for i in (0..hidden).rev() {
         let transfer = &transfers[i];
         let under = product(diagonal[diagonal.len() - 1].as_ref(), transfer.as_ref(), -1.0, par);
-        let mut block = inverse_from(inverses[i].as_ref(), par);
+        let mut block = schur[i].clone();
         let correction = product(transfer.transpose(), under.as_ref(), -1.0, par);
         for col in 0..block.ncols() {
             for row in 0..block.nrows() {
@@ -124,6 +127,7 @@ pub(super) fn invert(problem: &Problem, x: &[f64], factor: &Factor, par: Par) ->
     diagonal.reverse();
     below.reverse();
     Inverse {
+        schur,
         diagonal,
         below,
         gains,
@@ -131,31 +135,34 @@ pub(super) fn invert(problem: &Problem, x: &[f64], factor: &Factor, par: Par) ->
     }
 }
 
-/// The gradient of the barrier without its sign: `tr Z` of block 0, then `2 a_kᵀ Z b_k`, and `1 / λ_k` where that is guarded.
+/// The gradient of the barrier without its sign: that of `log det P`, and `1 / λ_k` where that is guarded.
 pub(super) fn gradient(problem: &Problem, x: &[f64], inverse: &Inverse, par: Par) -> Vec<f64> {
+    let mut result = forms(problem, &inverse.diagonal, &inverse.below, par);
+    for i in (1..=problem.hidden()).filter(|i| problem.guarded(*i)) {
+        let range = problem.offsets[i]..problem.offsets[i + 1];
+        range.for_each(|k| result[k] += x[k].recip());
+    }
+    result
+}
+
+/// `tr Z` of block 0, then `2 a_kᵀ Z b_k`, from the blocks `Z_ii` and `Z_{i,i−1}` of any symmetric matrix.
+pub(super) fn forms(problem: &Problem, on_diagonal: &[Mat<f64>], under: &[Mat<f64>], par: Par) -> Vec<f64> {
     let mut result = Vec::with_capacity(problem.variables());
-    result.push((0..problem.widths[0]).map(|k| inverse.diagonal[0][(k, k)]).sum());
+    result.push((0..problem.widths[0]).map(|k| on_diagonal[0][(k, k)]).sum());
     for i in 1..=problem.hidden() {
         let weight = problem.weight(i);
         let (sum, square) = (problem.slope_sum(i), problem.slope_product(i));
-        let through = (square != 0.0).then(|| product(weight, inverse.diagonal[i - 1].as_ref(), 1.0, par));
-        let mut values: Vec<f64> = (0..problem.widths[i]).map(|k| inverse.diagonal[i][(k, k)]).collect();
+        let through = (square != 0.0).then(|| product(weight, on_diagonal[i - 1].as_ref(), 1.0, par));
+        let mut values: Vec<f64> = (0..problem.widths[i]).map(|k| on_diagonal[i][(k, k)]).collect();
         for j in 0..weight.ncols() {
             for (k, value) in values.iter_mut().enumerate() {
-                *value -= sum * weight[(k, j)] * inverse.below[i - 1][(k, j)];
+                *value -= sum * weight[(k, j)] * under[i - 1][(k, j)];
                 if let Some(through) = &through {
                     *value += square * weight[(k, j)] * through[(k, j)];
                 }
             }
         }
-        let multipliers = problem.multipliers(x, i);
-        let guard = if problem.guarded(i) { 1.0 } else { 0.0 };
-        result.extend(
-            values
-                .iter()
-                .zip(multipliers)
-                .map(|(value, multiplier)| 2.0 * value + guard / multiplier),
-        );
+        result.extend(values.iter().map(|value| 2.0 * value));
     }
     result
 }

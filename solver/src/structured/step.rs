@@ -8,6 +8,12 @@ use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_s
 use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::{Mat, Par};
 
+/// A Hessian as a solver of its systems.
+pub(super) trait Solve {
+    /// About `H⁻¹ vector`.
+    fn solve(&self, vector: &[f64], par: Par) -> Vec<f64>;
+}
+
 /// The Hessian of the barrier, scaled to a unit diagonal and factored.
 pub(super) struct Curvature {
     /// The Hessian below the diagonal and, after factoring, its factor.
@@ -69,8 +75,18 @@ impl Curvature {
         }
     }
 
-    /// `H⁻¹ vector`; with shared variables `E H⁻¹ Eᵀ vector`, `E` from rows of the Hessian to variables.
-    pub(super) fn solve(&self, vector: &[f64], par: Par) -> Vec<f64> {
+    fn solve_own(&self, vector: &[f64], par: Par) -> Vec<f64> {
+        let n = vector.len();
+        let mut rhs = Mat::from_fn(n, 1, |i, _| vector[i] * self.roots[i]);
+        let mut memory = MemBuffer::new(StackReq::EMPTY);
+        solve_in_place(self.lower.as_ref(), rhs.as_mut(), par, MemStack::new(&mut memory));
+        (0..n).map(|i| rhs[(i, 0)] * self.roots[i]).collect()
+    }
+}
+
+impl Solve for Curvature {
+    /// With shared variables `E H⁻¹ Eᵀ vector`, `E` from rows of the Hessian to variables.
+    fn solve(&self, vector: &[f64], par: Par) -> Vec<f64> {
         let Some(rows) = &self.shared else {
             return self.solve_own(vector, par);
         };
@@ -78,14 +94,6 @@ impl Curvature {
         rows.iter().zip(vector).for_each(|(row, value)| sums[*row] += value);
         let steps = self.solve_own(&sums, par);
         rows.iter().map(|row| steps[*row]).collect()
-    }
-
-    fn solve_own(&self, vector: &[f64], par: Par) -> Vec<f64> {
-        let n = vector.len();
-        let mut rhs = Mat::from_fn(n, 1, |i, _| vector[i] * self.roots[i]);
-        let mut memory = MemBuffer::new(StackReq::EMPTY);
-        solve_in_place(self.lower.as_ref(), rhs.as_mut(), par, MemStack::new(&mut memory));
-        (0..n).map(|i| rhs[(i, 0)] * self.roots[i]).collect()
     }
 }
 
