@@ -2,11 +2,11 @@
 
 use lipcert_proofs::certificate::{ChainCertificate, ChainClaim};
 use lipcert_proofs::statement::{Activation, Chain, Layer, Matrix, NetworkMap, Output, Shape};
-use lipcert_solver::assemble::chain::{Sharing, solve};
-use lipcert_solver::chain::{Candidate, Solution, Status, Unwatched};
+use lipcert_solver::assemble::chain::solve;
+use lipcert_solver::chain::{Candidate, Sharing, Solution, Status, Unwatched};
 use lipcert_solver::clarabel;
 use lipcert_solver::convert;
-use lipcert_solver::structured::{Options, lipsdp_neuron};
+use lipcert_solver::structured::{Options, lipsdp};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 
@@ -193,7 +193,7 @@ fn two_hundred_tiny_networks() {
             tolerance: 1e-8,
             ..Options::default()
         };
-        let solution = lipsdp_neuron(&problem, &options, &Unwatched).expect("a solution");
+        let solution = lipsdp(&problem, &options, &Unwatched).expect("a solution");
         let certificate = prove(&map, &solution);
         let upper = certificate.lipschitz();
         assert!(

@@ -165,3 +165,32 @@ impl<'u> Ball<'u> {
         left <= right
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// (slopes, error of the image, point, inside) for the image (1, 0).
+    #[test]
+    fn balls_contain_what_is_proved_to_lie_inside() {
+        for (slopes, error, x, inside) in [
+            ((0.0, 1.0), 0.0, [1.0 - 1e-9, 0.0], true),
+            ((0.0, 1.0), 0.0, [1.0 + 1e-9, 0.0], false),
+            ((0.0, 1.0), 0.0, [1e-9, 0.0], true),
+            ((0.0, 1.0), 0.0, [-1e-9, 0.0], false),
+            ((0.0, 1.0), 0.0, [0.5, 0.5 - 1e-9], true),
+            ((0.0, 1.0), 0.0, [0.5, 0.5 + 1e-9], false),
+            ((0.0, 1.0), 1e-3, [1.0 - 1e-4, 0.0], false),
+            ((0.0, 1.0), 1e-3, [1.0 - 1e-2, 0.0], true),
+            ((0.2, 0.8), 0.0, [0.2 + 1e-9, 0.0], true),
+            ((0.2, 0.8), 0.0, [0.2 - 1e-9, 0.0], false),
+            ((-1.0, 1.0), 0.0, [0.0, 1.0 - 1e-9], true),
+            ((-1.0, 1.0), 0.0, [0.0, 1.0 + 1e-9], false),
+            ((0.0, 1.0), f64::NAN, [0.5, 0.0], false),
+            ((0.0, 1.0), 0.0, [f64::NAN, 0.0], false),
+        ] {
+            let ball = Ball::new(slopes, &[1.0, 0.0], error);
+            assert_eq!(ball.contains(&x), inside, "{slopes:?} {error} {x:?}");
+        }
+    }
+}

@@ -34,10 +34,12 @@
 //!
 //! # Mutation note
 //!
-//! Each of these turned the named test red: the first hidden layer left out, `lipsdp::a_dropped_layer`; `W_1` transposed, `lipsdp::a_transposed_weight`; one `λ` halved,
-//! `lipsdp::one_multiplier_halved`; `ρ` lowered by `1e-6`, `lipsdp::a_lower_bound_is_refused`; the last block row left out,
-//! `lipsdp::the_head_counts`; the sign test of `Λ` removed, `lipsdp::reject_table`; `α + β` replaced by `β`, `lipsdp::slopes_against_dense_matrices`; the error of the
-//! entries left out of the final comparison, `tridiagonal::second_differences_and_their_least_eigenvalue`.
+//! Each of these turned the named test red, and mostly others: the block of the first layer zeroed, `lipsdp::a_dropped_layer`; a square `W` transposed,
+//! `lipsdp::a_transposed_weight`; one `λ` of the assembly halved, `lipsdp::a_certificate_holds_what_was_checked`; `ρ` lowered by `1e-6`, `lipsdp::the_worked_examples`;
+//! `ρ` raised by `1e-6`, `lipsdp::a_lower_bound_is_refused`; the head zeroed, `lipsdp::the_head_counts`; the sign test of `Λ` removed, `lipsdp::reject_table`; `α + β`
+//! replaced by `β`, and the curvature `2αβ WᵀΛW` left out, `lipsdp::slopes_against_dense_matrices`; the ball of the dual twice as large,
+//! `chain_dual::balls_contain_what_is_proved_to_lie_inside`. The error of the entries left out of the final comparison of `rounding::tridiagonal` alone turned
+//! nothing red: it is a part of the shift too, and either makes up for the other.
 
 use crate::error::CheckError;
 use crate::rounding::{chain, chain_dual};
