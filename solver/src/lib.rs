@@ -5,12 +5,12 @@
 //! ```
 //! use faer::mat;
 //! use lipcert_solver::chain::{Chain, Slope, Unwatched};
-//! use lipcert_solver::structured::{Options, lipsdp_neuron};
+//! use lipcert_solver::structured::{Options, lipsdp};
 //!
 //! // x ↦ C relu(W x) with a rotation W: the product of the norms, √2, is the best that can be proved.
 //! let weight = mat![[0.6, 0.8], [-0.8, 0.6]];
 //! let chain = Chain::new(vec![weight], vec![Slope::UNIT], mat![[1.0, 1.0]])?;
-//! let solution = lipsdp_neuron(&chain, &Options::default(), &Unwatched)?;
+//! let solution = lipsdp(&chain, &Options::default(), &Unwatched)?;
 //! let found = solution.candidates[0].lipschitz;
 //! assert!(solution.approx_dual <= found && (found - 2_f64.sqrt()).abs() < 1e-5);
 //! # Ok::<(), lipcert_solver::SolveError>(())
