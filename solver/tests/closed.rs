@@ -4,11 +4,12 @@ mod nets;
 
 use faer::{Mat, Par};
 use lipcert_solver::SolveError;
-use lipcert_solver::chain::{Candidate, Chain, Slope, Solution, Status};
+use lipcert_solver::chain::{Candidate, Chain, Sharing, Slope, Solution, Status, Unwatched};
 use lipcert_solver::closed::recursion::{Choice, Direction};
 use lipcert_solver::closed::{diagonal, product, recursion};
 use lipcert_solver::common::approx_gram;
 use lipcert_solver::eigenvalue::approx_norm;
+use lipcert_solver::structured;
 use nalgebra::DMatrix;
 use nets::{chain_of, matrix, published, random_chain};
 use proptest::prelude::*;
@@ -181,6 +182,20 @@ fn published_networks() {
         let best = recursion::solve(&chain).unwrap();
         assert!(bound(&best) < fast, "{name}: {}", bound(&best));
     }
+}
+
+/// The best with one multiplier a layer: as published, and below what ECLipsE-Fast finds of that kind.
+#[test]
+fn published_one_multiplier_a_layer() {
+    let Some(chain) = published("lipsdp/random_weights.npz") else {
+        return;
+    };
+    let options = structured::Options {
+        sharing: Sharing::Layer,
+        ..structured::Options::default()
+    };
+    let layer = bound(&structured::lipsdp(&chain, &options, &Unwatched).unwrap());
+    assert!((layer - 39.839).abs() <= 5e-4 && layer < fast(&chain), "{layer}");
 }
 
 proptest! {

@@ -31,7 +31,7 @@ impl Band {
     /// Takes a column from its diagonal on, as far as the band reaches.
     pub(super) fn put(&mut self, problem: &Problem, i: usize, first: usize, column: &[f64]) {
         let k = first - problem.offsets[i];
-        let mut rest = &column[..];
+        let mut rest = column;
         for (d, block) in self.blocks[i - 1].iter_mut().enumerate() {
             let skipped = if d == 0 { k } else { 0 };
             let (own, later) = rest.split_at(block.nrows() - skipped);

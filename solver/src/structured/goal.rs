@@ -58,6 +58,11 @@ impl Goal {
         unit
     }
 
+    /// Whether the gap at the centre is below the tolerance, at `ρ` nearby: only the centre is missing.
+    pub(super) fn is_enough(&self, rho: f64, parameter: f64, tolerance: f64) -> bool {
+        self.left == 0.0 && parameter <= 0.5 * tolerance * self.tau * rho
+    }
+
     pub(super) fn longest(&self) -> f64 {
         if self.left > 0.0 { 0.9 } else { 1.0 - 1.0 / LEAP }
     }

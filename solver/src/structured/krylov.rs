@@ -23,6 +23,9 @@ const BAND_NEURONS: usize = 120;
 /// The energy of the error of a solution, relative to its own.
 const ENERGY: f64 = 0.01;
 
+/// The same where the centre decides how good the dual is.
+const ENERGY_FINE: f64 = 1e-6;
+
 /// The most steps of conjugate gradients.
 const STEPS_MOST: usize = 100;
 
@@ -38,11 +41,12 @@ pub(super) struct Implicit<'a> {
     coarse: Curvature,
     /// The layer of each variable.
     layers: Vec<usize>,
+    energy: f64,
 }
 
 impl<'a> Implicit<'a> {
     /// For one multiplier a neuron, in `O(n N²)` with memory for `h` vectors besides the band; nothing if rounding makes the Hessian indefinite.
-    pub(super) fn new(problem: &'a Problem, x: &'a [f64], inverse: Inverse, par: Par) -> Option<Self> {
+    pub(super) fn new(problem: &'a Problem, x: &'a [f64], inverse: Inverse, fine: bool, par: Par) -> Option<Self> {
         let hidden = problem.hidden();
         let layers = problem.layers();
         let widest = problem.widths[1..].iter().copied().max().unwrap_or(1);
@@ -73,6 +77,7 @@ impl<'a> Implicit<'a> {
             images,
             coarse: Curvature::factor(small, par)?,
             layers,
+            energy: if fine { ENERGY_FINE } else { ENERGY },
         })
     }
 
@@ -114,7 +119,7 @@ impl Solve for Implicit<'_> {
         for step in 0..STEPS_MOST {
             let improved = self.precondition(&residual, par);
             let energy = dot(&residual, &improved);
-            if energy.is_nan() || energy <= ENERGY * dot(vector, &result) {
+            if energy.is_nan() || energy <= self.energy * dot(vector, &result) {
                 break;
             }
             let share = if step == 0 { 0.0 } else { energy / before };

@@ -159,13 +159,13 @@ struct Local<'a> {
 }
 
 impl<'a> Local<'a> {
-    fn new(problem: &'a Problem, x: &'a [f64], here: &Factor, options: &Options<'_>) -> Self {
+    fn new(problem: &'a Problem, x: &'a [f64], here: &Factor, options: &Options<'_>, fine: bool) -> Self {
         let (sharing, par) = (options.sharing, options.parallel);
         let inverse = invert(problem, x, here, par);
         let slope = gradient(problem, x, &inverse, par).iter().map(|value| -value).collect();
         let unknowns = problem.unknowns(sharing);
         let curvature: Option<Box<dyn Solve + 'a>> = if unknowns > options.dense_most {
-            Implicit::new(problem, x, inverse, par).map(|found| Box::new(found) as _)
+            Implicit::new(problem, x, inverse, fine, par).map(|found| Box::new(found) as _)
         } else {
             let mut target = Mat::zeros(unknowns, unknowns);
             hessian::fill(problem, x, &inverse, sharing, &mut target, par);
@@ -223,8 +223,11 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
             break Status::Iterations;
         }
         iterations += 1;
+        let fine = goal
+            .as_ref()
+            .is_some_and(|goal| goal.is_enough(x[0], parameter, options.tolerance));
         let position = x.clone();
-        let local = Local::new(problem, &position, &here, options);
+        let local = Local::new(problem, &position, &here, options, fine);
         let Some(curvature) = local.curvature.as_deref() else {
             break Status::Stalled;
         };
@@ -265,9 +268,7 @@ pub(super) fn follow(problem: &Problem, reduction: &Reduction<'_>, options: &Opt
                 break Status::Stalled;
             }
         }
-        // The gap at the centre is below the tolerance: only the centre is missing.
-        let far_enough = goal_here.left == 0.0 && parameter <= 0.5 * options.tolerance * goal_here.tau * x[0];
-        if far_enough {
+        if goal_here.is_enough(x[0], parameter, options.tolerance) {
             extra += 1;
             if extra > 12 {
                 break Status::Stalled;
