@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{file, repository, shared};
+use common::{repository, shared};
 use lipcert_models::checkpoint::{Checkpoint, Format};
 use lipcert_models::forward::Prepared;
 use lipcert_models::inspect::{Oddity, Severity, inspect};
