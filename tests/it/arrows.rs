@@ -17,9 +17,10 @@ const ARROWS: [(&str, &str); 5] = [
 ];
 
 /// Foreign crates that only one room may name.
-const ONE_ROOM: [(&str, &str); 4] = [
+const ONE_ROOM: [(&str, &str); 5] = [
     ("anyhow", "lipcert"),
     ("clap", "lipcert"),
+    ("ctrlc", "lipcert"),
     ("indicatif", "lipcert"),
     ("clarabel", "lipcert-solver"),
 ];

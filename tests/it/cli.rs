@@ -46,6 +46,12 @@ pub(crate) fn lipcert(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) ->
     lipcert_in(Path::new(env!("CARGO_MANIFEST_DIR")), arguments)
 }
 
+/// The program, started, its streams caught.
+pub(crate) fn start(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> std::process::Child {
+    let mut command = command(Path::new(env!("CARGO_MANIFEST_DIR")), arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// The program, not yet started.
 fn command(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lipcert"));

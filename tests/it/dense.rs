@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2};
 use ndarray_npy::{NpzReader, NpzWriter, write_npy};
 use serde_json::Value;
 
-use crate::cli::lipcert;
+use crate::cli::{lipcert, start};
 use crate::reference::shared;
 
 /// Writes `W0, b0, W1, b1, …`.
@@ -447,4 +447,70 @@ fn an_activation_that_nobody_stated() {
         lipcert(["verify", text(&model), "--preprocess", "none", "--strict"]).status,
         Some(1)
     );
+}
+
+/// The first interrupt ends the search; what was found so far is proved and printed.
+#[test]
+#[cfg(unix)]
+fn an_interrupt_ends_the_search_with_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, certificate) = (folder.path().join("deep.npz"), folder.path().join("deep.json"));
+    let mut weights = vec![weight(40, 4, 1)];
+    // About 1.2 a layer: far from solved when the interrupt comes.
+    weights.extend((0..60).map(|layer| weight(40, 40, 2 + layer) * 0.16));
+    weights.push(weight(2, 40, 99));
+    write_net(&model, &weights);
+    let running = start([
+        "verify",
+        text(&model),
+        "--preprocess",
+        "none",
+        "--json",
+        "-o",
+        text(&certificate),
+    ]);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let signalled = std::process::Command::new("kill")
+        .args(["-INT", &running.id().to_string()])
+        .status();
+    assert!(signalled.unwrap().success());
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let verified: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&verified["verdict"], &verified["solver"]["status"]),
+        (&"certified".into(), &"stopped".into())
+    );
+    let product = upper(&verify(&model, &["--method", "product"]));
+    assert!(upper(&verified) < 1e-3 * product);
+    assert_eq!(lipcert(["check", text(&certificate), text(&model)]).status, Some(0));
+}
+
+/// A result is never written over what it was made from.
+#[test]
+fn inputs_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("net.npz");
+    write_net(&model, &small());
+    let before = fs::read(&model).unwrap();
+    let ran = lipcert(["verify", text(&model), "-o", text(&model), "--force"]);
+    assert_eq!(ran.status, Some(2), "{}", ran.stdout);
+    let named = format!("{}#W0", model.display());
+    assert_eq!(lipcert(["solve", &named, "-o", text(&model), "--force"]).status, Some(2));
+    assert_eq!(fs::read(&model).unwrap(), before);
+}
+
+/// A weight that is missing between two others is no network of fewer layers.
+#[test]
+fn a_missing_weight() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.npz");
+    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
+    for index in [0, 2] {
+        npz.add_array(format!("W{index}"), &weight(3, 3, index)).unwrap();
+    }
+    npz.finish().unwrap();
+    let ran = lipcert(["verify", text(&path)]);
+    assert_eq!(ran.status, Some(2));
+    assert!(ran.stderr.contains("W1"), "{}", ran.stderr);
 }

@@ -2,8 +2,8 @@
 //!
 //! # Statement
 //!
-//! `A` has the shape `(inner, n)`; the literature writes `W = Aᵀ` and `WᵀW ⪯ T`. [`check`] accepts `t` only if the condition holds for the exact `A`.
-//! [`dual_down`] gives a number below `min { objective(t) : A Aᵀ ⪯ diag(t) }`.
+//! `A` has the shape `(inner, n)`; the literature writes `W = Aᵀ` and `WᵀW ⪯ T`. [`Condition::check`] accepts `t` only if the condition holds for the exact `A`.
+//! [`Condition::dual_down`] gives a number below `min { objective(t) : A Aᵀ ⪯ diag(t) }`.
 //!
 //! # Proof
 //!
