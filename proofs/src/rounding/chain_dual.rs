@@ -139,7 +139,11 @@ impl<'u> Ball<'u> {
             let (least, most) = ((along - discriminant.sqrt()) / square, (along + discriminant.sqrt()) / square);
             // With slopes of one sign the far end of the ball can be the wrong one: nearest to the hint.
             let one_sign = self.slopes.0 * self.slopes.1 > 0.0;
-            let factor = if one_sign { 1.0_f64.clamp(least, most) } else { most };
+            let factor = match (one_sign, least > 1.0, most < 1.0) {
+                (true, true, _) => least,
+                (true, false, false) => 1.0,
+                _ => most,
+            };
             if factor > 0.0 {
                 return hint.iter().map(|value| factor * value).collect();
             }

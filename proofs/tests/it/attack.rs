@@ -184,3 +184,20 @@ fn an_inflated_layer_does_not_raise_the_dual_bound() {
     let dual = forged.dual_down();
     assert!(dual.is_none_or(|dual| dual <= honest.upper()), "{dual:?}");
 }
+
+/// Vectors whose products overflow prove nothing, whatever the slopes are, and break nothing.
+#[test]
+fn dual_vectors_that_overflow() {
+    for slope in [0.0, 0.3, -0.5, 3.0] {
+        let map = dense_network(
+            &[matrix(2, 2, vec![1.0, -2.0, 0.5, 1.0]), matrix(2, 2, vec![1.0; 4])],
+            Activation::LeakyRelu { slope },
+        );
+        let chain = Chain::of(&map, Output::All).expect("a chain");
+        for size in [1e160, 1e300, f64::MAX, 1e-300] {
+            let dual = lipsdp::dual_down(&chain, 1, &[vec![size; 2], vec![-size; 2]]).expect("vectors");
+            // Far above the norm of both weights together, for every slope here.
+            assert!((0.0..30.0).contains(&dual), "{slope} {size:e} {dual}");
+        }
+    }
+}
