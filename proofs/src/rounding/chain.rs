@@ -21,7 +21,8 @@ const WEIGHT_MOST: f64 = 1e150;
 /// Room for the underflow of all entries of one row of the scaled matrix.
 ///
 /// Scales are at most `2e100`, products with a multiplier are at least `1e-300` or zero, so a lost subnormal weighs at most `1e-123` after both scales;
-/// a row has fewer than `1e8` entries.
+/// a row has fewer than `1e8` entries. In the curvature a lost product can weigh up to about `1e-107`; there the rounding of the diagonal, `4γ`, is counted
+/// on top, which is far more.
 const UNDERFLOW: f64 = 1e-110;
 
 /// Proves `P(Λ, l²) ⪰ 0` for the chain; then its output is `l`-Lipschitz.
