@@ -39,7 +39,8 @@
 //! `ρ` raised by `1e-6`, `lipsdp::a_lower_bound_is_refused`; the head zeroed, `lipsdp::the_head_counts`; the sign test of `Λ` removed, `lipsdp::reject_table`; `α + β`
 //! replaced by `β`, and the curvature `2αβ WᵀΛW` left out, `lipsdp::slopes_against_dense_matrices`; the ball of the dual twice as large,
 //! `chain_dual::balls_contain_what_is_proved_to_lie_inside`. The error of the entries left out of the final comparison of `rounding::tridiagonal` alone turned
-//! nothing red: it is a part of the shift too, and either makes up for the other.
+//! nothing red: it is a part of the shift too, and either makes up for the other; so did the rounding of the residual's own sums, which the error of the entries
+//! outweighs in small matrices.
 
 use crate::error::CheckError;
 use crate::rounding::{chain, chain_dual};

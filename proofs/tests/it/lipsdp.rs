@@ -396,6 +396,33 @@ proptest! {
         }
     }
 
+    /// The smallest bound that is accepted, found by bisection down to the last bits, is exactly true: rounding is counted where it matters. The relu case
+    /// eliminates the input block, the others do not.
+    #[test]
+    fn the_least_accepted_bound_is_true((weights, slope, multipliers) in problems(), wide in prop::collection::vec(-2.0..2.0f64, 60)) {
+        let rows = weights[0].rows();
+        let first = matrix(rows, 60 / rows, wide[..60 / rows * rows].to_vec());
+        let relu = dense_network(&[first, weights[1].clone(), weights[2].clone()], Activation::Relu);
+        let leaky = dense_network(&weights, Activation::LeakyRelu { slope });
+        for map in [relu, leaky] {
+            let chain = Chain::of(&map, Output::All).expect("a chain");
+            let (mut refused, mut accepted) = (1e-3, 1e6);
+            if check(&chain, &multipliers, accepted).is_err() {
+                continue;
+            }
+            while accepted / refused > 1.0 + 4.0 * f64::EPSILON {
+                let middle = (accepted * refused).sqrt();
+                if check(&chain, &multipliers, middle).is_ok() {
+                    accepted = middle;
+                } else {
+                    refused = middle;
+                }
+            }
+            let p = exact_inequality(&chain, &multipliers, &(exact(accepted) * exact(accepted)));
+            prop_assert!(exactly_definite(p), "{accepted:e}");
+        }
+    }
+
     /// Any vectors give a bound that no accepted multipliers pass.
     #[test]
     fn the_dual_stays_below((weights, slope, multipliers) in problems(), seed in prop::collection::vec(-1.0..1.0f64, 60)) {
