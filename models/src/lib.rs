@@ -11,6 +11,7 @@ pub mod error;
 pub mod forward;
 pub mod inspect;
 pub mod network;
+pub mod parameterization;
 pub mod preprocess;
 
 pub use error::ModelError;

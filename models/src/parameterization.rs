@@ -1,0 +1,76 @@
+//! Families of Lipschitz-bounded layers: free parameters in, layers with their claims out. One file a family.
+//!
+//! A family never decides that a layer is certified. It says which layers its parameters stand for and which claim the
+//! [checker](lipcert_proofs::certificate) should accept; where the layers hold weights that were computed here in float64, the claim speaks of those
+//! weights, and the family's row says so.
+
+pub mod sll;
+
+use lipcert_proofs::CheckError;
+use lipcert_proofs::certificate::{ChainClaim, LayerClaim};
+use lipcert_proofs::statement::{Layer, Shape};
+
+/// What a proof about a member of the family says of the checkpoint that holds its free parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The map that the formula defines over the real numbers is proved.
+    Certified,
+    /// Proved but for the named assumption.
+    Conditional(&'static str),
+}
+
+/// A row of the table of what can be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Short name, lower case, as in reports: `sll-dense`.
+    pub name: &'static str,
+    /// The map of a layer, in one line.
+    pub map: &'static str,
+    /// The rule that proves its bound, as certificates write it: `formula`, `operator-norm`, …
+    pub rule: &'static str,
+    /// Paper or code that the formula comes from.
+    pub source: &'static str,
+    /// How far the proof reaches.
+    pub standing: Standing,
+}
+
+/// The layers that free parameters stand for, with the claim for each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Realization {
+    /// In the order in which they are applied.
+    pub layers: Vec<Layer>,
+    /// One a layer, untrusted.
+    pub claims: Vec<LayerClaim>,
+    /// A claim for all layers together, where the family has one; the layers then end in a dense layer.
+    pub chain: Option<ChainClaim>,
+}
+
+impl Realization {
+    /// One layer.
+    #[must_use]
+    pub fn of(layer: Layer, claim: LayerClaim) -> Self {
+        Self {
+            layers: vec![layer],
+            claims: vec![claim],
+            chain: None,
+        }
+    }
+}
+
+/// A family of layers given by free parameters.
+///
+/// In exact arithmetic the claims hold for all finite parameters; the witness in them is the reason, for the checker to test with rounding.
+pub trait Parameterization {
+    /// The family's row in the table.
+    const FAMILY: Family;
+
+    /// The layers for these parameters on inputs of a shape.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] if the parameters are malformed or do not fit the shape.
+    fn realize(&self, input: Shape) -> Result<Realization, CheckError>;
+}
+
+/// All families, in the order of the table.
+pub const FAMILIES: &[Family] = &[sll::Dense::FAMILY, sll::Conv::FAMILY];
