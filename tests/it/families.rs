@@ -37,16 +37,28 @@ fn the_readme_lists_what_the_code_proves() {
         fs::write(&path, text).expect("the README can be written");
         return;
     }
-    assert_eq!(&readme[start..end], expected, "`LIPCERT_BLESS=1 cargo test --test it families` writes the table anew");
+    assert_eq!(
+        &readme[start..end],
+        expected,
+        "`LIPCERT_BLESS=1 cargo test --test it families` writes the table anew"
+    );
 }
 
 #[test]
 fn names_are_unique_and_rules_are_known() {
     let format = include_str!("../../proofs/FORMAT.md");
     for (index, family) in FAMILIES.iter().enumerate() {
-        assert!(FAMILIES[..index].iter().all(|other| other.name != family.name), "{} twice", family.name);
+        assert!(
+            FAMILIES[..index].iter().all(|other| other.name != family.name),
+            "{} twice",
+            family.name
+        );
         for rule in family.rule.split(" + ") {
-            assert!(format.contains(&format!("`{rule}`")), "{}: rule `{rule}` is not in FORMAT.md", family.name);
+            assert!(
+                format.contains(&format!("`{rule}`")),
+                "{}: rule `{rule}` is not in FORMAT.md",
+                family.name
+            );
         }
     }
 }
