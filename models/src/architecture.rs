@@ -58,6 +58,7 @@
 mod declared;
 mod dense;
 mod error;
+pub mod layouts;
 mod sll;
 
 use std::collections::BTreeMap;
