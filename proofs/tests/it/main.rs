@@ -23,3 +23,4 @@ mod operator_norm;
 mod structural;
 mod tolerance;
 mod weightless;
+mod weightless_exact;
