@@ -38,7 +38,27 @@
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
-//! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
+//! | `prelu`, `lprelu` | `NAME.weight` | `(channels,)` or `(1,)`; `lprelu` clamps to `[−1, 1]` |
+//! | `n-activation` | `NAME.theta` | `(channels, 2)`, sorted |
+//! | `householder`, `projection-pool` | `NAME.theta` | `(pairs,)`; clamped to `[0, π]` for the pool |
+//! | `householder-2` | `NAME.theta0`, `NAME.theta1`, `NAME.theta2` | `(pairs,)`, clamped to `[0, 2π]` |
+//!
+//! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The other kinds have none, but for some a field:
+//!
+//! | kind | fields | map |
+//! |---|---|---|
+//! | `relu`, `abs`, `leaky-relu` | `slope` of the last | at every entry |
+//! | `max-min` | `pairing`: `split` (`i` with `i + channels/2`) or `adjacent` (`2i` with `2i + 1`) | the larger first |
+//! | `group-sort`, `full-sort` | `size` of the first | adjacent channels in ascending order |
+//! | `crelu` | | `relu(x)`, `relu(−x)`: twice the channels |
+//! | `pixel-unshuffle`, `pixel-shuffle` | `factor`, `order`: `channel-first` (PyTorch, the code of Singla et al.) or `block-first` (concatenation pooling) | |
+//! | `first-channels`, `pad-features` | `channels`; `features` | the others dropped; zeros added behind a vector |
+//! | `center` | `over`: `all` or `channel` | minus the mean |
+//! | `max-pool`, `norm-pool` | `size`, and `stride` of the first | largest, Euclidean norm of a window |
+//! | `pair-max` | | the larger of a pair |
+//!
+//! The scaled average pooling of deel-torchlip is `average-pool` with `divisor` equal to `size`. The residual kinds apply relu by definition; a field `activation` that
+//! asks them for another one is refused. A network that ends neither in `dense` nor in `normalized-head` has its last features as logits. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
 //!
 //! ```toml
@@ -63,14 +83,14 @@ mod sll;
 
 use std::collections::BTreeMap;
 
-use lipcert_proofs::statement::{Activation, Operation, Shape};
+use lipcert_proofs::statement::{Activation, Groupwise, Operation, Over, PairMap, Resample, Shape};
 
 use crate::checkpoint::{Checkpoint, Structure, TensorInfo};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
 
 pub use declared::METADATA_KEY;
-pub(crate) use declared::{MAX_SIDE, too_large};
+pub(crate) use declared::{MAX_SIDE, angle_fields, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;
@@ -98,6 +118,17 @@ impl ScaleKind {
             Self::Stored => "factor",
         }
     }
+}
+
+/// An activation with parameters for each unit: a channel of an image or an entry of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// A leaky relu with the slopes `weight`.
+    Prelu,
+    /// The same with the slopes clamped to `[−1, 1]`.
+    LipschitzPrelu,
+    /// The N-activation with the two numbers `theta` of each unit, sorted.
+    N,
 }
 
 /// Kind and sizes of a layer, without its numbers.
@@ -162,6 +193,40 @@ pub enum Plan {
         /// Length of the input.
         features: usize,
     },
+    /// A scalar activation with parameters for each unit.
+    ChannelActivation {
+        /// Which.
+        kind: ChannelKind,
+        /// Number of units that the tensor has parameters for; 1 means that all share them.
+        units: usize,
+    },
+    /// An activation on groups of units.
+    Groupwise(Groupwise),
+    /// A map of pairs given by angles.
+    Paired {
+        /// Which.
+        map: PairMap,
+        /// Number of pairs.
+        pairs: usize,
+    },
+    /// Entries moved, dropped, added or pooled.
+    Resample(Resample),
+}
+
+impl Plan {
+    /// Whether the layer takes an image and nothing else, without parameters that tell its size.
+    const fn needs_image(self) -> bool {
+        matches!(
+            self,
+            Self::Resample(
+                Resample::PixelUnshuffle { .. }
+                    | Resample::PixelShuffle { .. }
+                    | Resample::Center(Over::Channel)
+                    | Resample::MaxPool { .. }
+                    | Resample::NormPool { .. }
+            )
+        )
+    }
 }
 
 /// A layer of an architecture.
@@ -269,7 +334,14 @@ impl Architecture {
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
-            Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten | Plan::Activation(_) => 0,
+            Plan::ChannelActivation { kind, units } => units * if kind == ChannelKind::N { 2 } else { 1 },
+            Plan::Paired { map, pairs } => pairs * map.angles(),
+            Plan::PadChannels { .. }
+            | Plan::AveragePool { .. }
+            | Plan::Flatten
+            | Plan::Activation(_)
+            | Plan::Groupwise(_)
+            | Plan::Resample(_) => 0,
         };
         self.layers.iter().map(|layer| count(layer.plan)).sum()
     }
@@ -287,7 +359,12 @@ impl Architecture {
             Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
-            Plan::Activation(_) => None,
+            plan if plan.needs_image() => Some(None),
+            Plan::Activation(_)
+            | Plan::ChannelActivation { .. }
+            | Plan::Groupwise(_)
+            | Plan::Paired { .. }
+            | Plan::Resample(_) => None,
         })?
     }
 
@@ -304,6 +381,7 @@ impl Architecture {
             return Ok(input);
         }
         let (mut width, mut pooling, mut features) = (None, 1usize, None);
+        let mut regular = true;
         for layer in &self.layers {
             match layer.plan {
                 Plan::Conv { channels, .. } => width = Some(channels),
@@ -313,11 +391,17 @@ impl Architecture {
                 | Plan::Affine { features: found, .. } => {
                     features = features.or(Some(found));
                 }
-                Plan::PadChannels { .. } | Plan::Flatten | Plan::Activation(_) | Plan::Elementwise { .. } => {}
+                // Channels and pixels change in other ways than the formula says.
+                Plan::Paired { .. } | Plan::Groupwise(_) | Plan::Resample(_) => regular = false,
+                Plan::PadChannels { .. }
+                | Plan::Flatten
+                | Plan::Activation(_)
+                | Plan::Elementwise { .. }
+                | Plan::ChannelActivation { .. } => {}
             }
         }
         let side = match (width, features) {
-            (Some(width), Some(features)) if features % width == 0 => {
+            (Some(width), Some(features)) if regular && features % width == 0 => {
                 let side = (features / width).isqrt();
                 (side * side * width == features).then(|| side.saturating_mul(pooling))
             }

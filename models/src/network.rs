@@ -1,11 +1,14 @@
 //! A checkpoint and an architecture as one map over the reals.
 
 use lipcert_proofs::CheckError;
-use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
+use lipcert_proofs::statement::{ChannelActivation, Kernel, Layer, Matrix, NetworkMap, PairMap, Paired, Scale, Shape};
 
-use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large};
+use crate::architecture::{
+    Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, angle_fields, too_large,
+};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
+use crate::parameterization::activation;
 use crate::preprocess::Preprocess;
 
 /// What the caller knows beyond the file.
@@ -235,6 +238,33 @@ impl Builder<'_> {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,
             },
+            Plan::ChannelActivation { kind, units } => self.channelwise(name, kind, units)?,
+            Plan::Groupwise(map) => Layer::Groupwise(map),
+            Plan::Paired { map, .. } => {
+                let mut angles = Vec::new();
+                for field in angle_fields(map) {
+                    angles.append(&mut self.read(name, field)?);
+                }
+                Layer::Paired(match map {
+                    PairMap::Householder => Paired { map, angles },
+                    PairMap::Householder2 | PairMap::Projection => activation::clamped(map, angles),
+                })
+            }
+            Plan::Resample(map) => Layer::Resample(map),
         })
+    }
+
+    /// One parameter for each unit of the shape so far; a single one is shared by all.
+    fn channelwise(&self, name: &str, kind: ChannelKind, units: usize) -> Result<Layer, ModelError> {
+        let field = if kind == ChannelKind::N { "theta" } else { "weight" };
+        let mut values = self.read(name, field)?;
+        if units == 1 {
+            values = values.repeat(self.shape.units());
+        }
+        Ok(Layer::ChannelActivation(match kind {
+            ChannelKind::Prelu => ChannelActivation::Prelu { slope: values },
+            ChannelKind::LipschitzPrelu => activation::clamped_slopes(&values),
+            ChannelKind::N => activation::sorted(&values),
+        }))
     }
 }

@@ -4,7 +4,9 @@
 //! [checker](lipcert_proofs::certificate) should accept; where the layers hold weights that were computed here in float64, the claim speaks of those
 //! weights, and the family's row says so.
 
+pub mod activation;
 pub mod sll;
+pub mod structural;
 
 use lipcert_proofs::CheckError;
 use lipcert_proofs::certificate::{ChainClaim, LayerClaim};
@@ -72,5 +74,13 @@ pub trait Parameterization {
     fn realize(&self, input: Shape) -> Result<Realization, CheckError>;
 }
 
-/// All families, in the order of the table.
-pub const FAMILIES: &[Family] = &[sll::Dense::FAMILY, sll::Conv::FAMILY];
+/// All families, in the order of the table; [`structural::STRUCTURAL`] has the maps without free parameters.
+pub const FAMILIES: &[Family] = &[
+    sll::Dense::FAMILY,
+    sll::Conv::FAMILY,
+    activation::Householder::FAMILY,
+    activation::Householder2::FAMILY,
+    activation::ProjectionPool::FAMILY,
+    activation::NActivation::FAMILY,
+    activation::LipschitzPrelu::FAMILY,
+];

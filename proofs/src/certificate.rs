@@ -174,7 +174,11 @@ impl<'a> Prepared<'a> {
             | Layer::AveragePool { .. }
             | Layer::Flatten
             | Layer::Activation(_)
-            | Layer::Elementwise { .. } => {}
+            | Layer::Elementwise { .. }
+            | Layer::ChannelActivation(_)
+            | Layer::Groupwise(_)
+            | Layer::Paired(_)
+            | Layer::Resample(_) => {}
         }
         Ok(prepared)
     }

@@ -14,3 +14,5 @@ pub mod kernels;
 pub(crate) mod semidefinite;
 pub(crate) mod spectral;
 pub(crate) mod tridiagonal;
+pub(crate) mod trigonometry;
+pub(crate) mod weightless;

@@ -3,14 +3,20 @@
 //! A [`Layer`] is a map between Euclidean spaces with real parameters; every parameter here is a float64 that stands for exactly
 //! itself (float32 weights are widened, which is exact), or a [`Decimal`]. Nothing here rounds and nothing here is proved.
 
+mod activation;
 mod chain;
 mod decimal;
+mod groupwise;
 mod layer;
 mod network;
+mod resample;
 mod tensor;
 
+pub use activation::{Activation, ChannelActivation};
 pub use chain::Chain;
 pub use decimal::Decimal;
-pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
+pub use groupwise::{ANGLE_LIMIT, Groupwise, PairMap, Paired, Pairing};
+pub use layer::{Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
+pub use resample::{BlockOrder, Over, Resample};
 pub use tensor::{Kernel, Matrix};

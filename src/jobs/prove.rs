@@ -197,7 +197,11 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
         | Layer::AveragePool { .. }
         | Layer::Flatten
         | Layer::Activation(_)
-        | Layer::Elementwise { .. } => Ok(LayerClaim {
+        | Layer::Elementwise { .. }
+        | Layer::ChannelActivation(_)
+        | Layer::Groupwise(_)
+        | Layer::Paired(_)
+        | Layer::Resample(_) => Ok(LayerClaim {
             lipschitz: structural::bound_up(layer)?,
             witness: Witness::Structural {},
         }),

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lipcert_proofs::statement::{Activation, Decimal, Operation, Shape};
+use lipcert_proofs::statement::{Activation, BlockOrder, Decimal, Groupwise, Operation, Over, PairMap, Pairing, Resample, Shape};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ArchitectureError, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
+use super::{Architecture, ArchitectureError, ChannelKind, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
 
@@ -65,35 +65,155 @@ struct Normalization {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum Declared {
-    PadChannels { name: String, channels: usize },
-    SllConv { name: String },
-    SllConvWeighted { name: String },
-    ResidualConv { name: String },
-    AolDense { name: String },
-    SllDense { name: String },
-    ResidualDense { name: String },
-    AveragePool { name: String, size: usize, divisor: u32 },
-    Flatten { name: String },
-    Dense { name: String },
-    Relu { name: String },
-    LeakyRelu { name: String, slope: f64 },
-    Add { name: String },
-    Subtract { name: String },
-    Multiply { name: String },
-    Divide { name: String },
-    NormalizedHead { name: String },
+    PadChannels {
+        name: String,
+        channels: usize,
+    },
+    SllConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    SllConvWeighted {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    ResidualConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    AolDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    SllDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    ResidualDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    AveragePool {
+        name: String,
+        size: usize,
+        divisor: u32,
+    },
+    Flatten {
+        name: String,
+    },
+    Dense {
+        name: String,
+    },
+    Relu {
+        name: String,
+    },
+    LeakyRelu {
+        name: String,
+        slope: f64,
+    },
+    Add {
+        name: String,
+    },
+    Subtract {
+        name: String,
+    },
+    Multiply {
+        name: String,
+    },
+    Divide {
+        name: String,
+    },
+    NormalizedHead {
+        name: String,
+    },
+    Abs {
+        name: String,
+    },
+    Prelu {
+        name: String,
+    },
+    Lprelu {
+        name: String,
+    },
+    NActivation {
+        name: String,
+    },
+    MaxMin {
+        name: String,
+        pairing: Pairing,
+    },
+    GroupSort {
+        name: String,
+        size: usize,
+    },
+    FullSort {
+        name: String,
+    },
+    Crelu {
+        name: String,
+    },
+    Householder {
+        name: String,
+    },
+    #[serde(rename = "householder-2")]
+    Householder2 {
+        name: String,
+    },
+    ProjectionPool {
+        name: String,
+    },
+    PixelUnshuffle {
+        name: String,
+        factor: usize,
+        order: BlockOrder,
+    },
+    PixelShuffle {
+        name: String,
+        factor: usize,
+        order: BlockOrder,
+    },
+    FirstChannels {
+        name: String,
+        channels: usize,
+    },
+    PadFeatures {
+        name: String,
+        features: usize,
+    },
+    Center {
+        name: String,
+        over: Over,
+    },
+    MaxPool {
+        name: String,
+        size: usize,
+        stride: usize,
+    },
+    NormPool {
+        name: String,
+        size: usize,
+    },
+    PairMax {
+        name: String,
+    },
 }
 
 impl Declared {
     const fn name(&self) -> &String {
         match self {
             Self::PadChannels { name, .. }
-            | Self::SllConv { name }
-            | Self::SllConvWeighted { name }
-            | Self::ResidualConv { name }
-            | Self::AolDense { name }
-            | Self::SllDense { name }
-            | Self::ResidualDense { name }
+            | Self::SllConv { name, .. }
+            | Self::SllConvWeighted { name, .. }
+            | Self::ResidualConv { name, .. }
+            | Self::AolDense { name, .. }
+            | Self::SllDense { name, .. }
+            | Self::ResidualDense { name, .. }
             | Self::AveragePool { name, .. }
             | Self::Flatten { name }
             | Self::Dense { name }
@@ -103,7 +223,26 @@ impl Declared {
             | Self::Subtract { name }
             | Self::Multiply { name }
             | Self::Divide { name }
-            | Self::NormalizedHead { name } => name,
+            | Self::NormalizedHead { name }
+            | Self::Abs { name }
+            | Self::Prelu { name }
+            | Self::Lprelu { name }
+            | Self::NActivation { name }
+            | Self::MaxMin { name, .. }
+            | Self::GroupSort { name, .. }
+            | Self::FullSort { name }
+            | Self::Crelu { name }
+            | Self::Householder { name }
+            | Self::Householder2 { name }
+            | Self::ProjectionPool { name }
+            | Self::PixelUnshuffle { name, .. }
+            | Self::PixelShuffle { name, .. }
+            | Self::FirstChannels { name, .. }
+            | Self::PadFeatures { name, .. }
+            | Self::Center { name, .. }
+            | Self::MaxPool { name, .. }
+            | Self::NormPool { name, .. }
+            | Self::PairMax { name } => name,
         }
     }
 
@@ -127,6 +266,38 @@ impl Declared {
             Self::Multiply { .. } => ("multiply", false, false),
             Self::Divide { .. } => ("divide", false, false),
             Self::NormalizedHead { .. } => ("normalized-head", true, true),
+            Self::Abs { .. } => ("abs", false, false),
+            Self::Prelu { .. } => ("prelu", false, false),
+            Self::Lprelu { .. } => ("lprelu", false, false),
+            Self::NActivation { .. } => ("n-activation", false, false),
+            Self::MaxMin { .. } => ("max-min", false, false),
+            Self::GroupSort { .. } => ("group-sort", false, false),
+            Self::FullSort { .. } => ("full-sort", false, false),
+            Self::Crelu { .. } => ("crelu", false, false),
+            Self::Householder { .. } => ("householder", false, false),
+            Self::Householder2 { .. } => ("householder-2", false, false),
+            Self::ProjectionPool { .. } => ("projection-pool", false, false),
+            Self::PixelUnshuffle { .. } => ("pixel-unshuffle", false, false),
+            Self::PixelShuffle { .. } => ("pixel-shuffle", false, false),
+            Self::FirstChannels { .. } => ("first-channels", false, false),
+            Self::PadFeatures { .. } => ("pad-features", false, false),
+            Self::Center { .. } => ("center", false, false),
+            Self::MaxPool { .. } => ("max-pool", false, false),
+            Self::NormPool { .. } => ("norm-pool", false, false),
+            Self::PairMax { .. } => ("pair-max", false, false),
+        }
+    }
+
+    /// The activation that a residual layer asks for, if it says so.
+    fn activation(&self) -> Option<&str> {
+        match self {
+            Self::SllConv { activation, .. }
+            | Self::SllConvWeighted { activation, .. }
+            | Self::ResidualConv { activation, .. }
+            | Self::AolDense { activation, .. }
+            | Self::SllDense { activation, .. }
+            | Self::ResidualDense { activation, .. } => activation.as_deref(),
+            _ => None,
         }
     }
 
@@ -180,6 +351,10 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
                 architecture,
             });
         }
+        if let Some(activation) = declared.activation().filter(|activation| *activation != "relu") {
+            let activation = shown(activation.as_bytes());
+            return Err(ArchitectureError::ResidualActivation { layer, kind, activation });
+        }
         let plan = plan(&declared, &mut tensors)?;
         layers.push(PlannedLayer { name: layer, plan });
     }
@@ -202,14 +377,14 @@ pub(super) fn write(architecture: &Architecture) -> String {
         match layer.plan {
             Plan::PadChannels { channels } => Declared::PadChannels { name, channels },
             Plan::Conv { scale, .. } => match scale {
-                ScaleKind::RowSum => Declared::SllConv { name },
-                ScaleKind::Weighted => Declared::SllConvWeighted { name },
-                ScaleKind::Stored => Declared::ResidualConv { name },
+                ScaleKind::RowSum => Declared::SllConv { name, activation: None },
+                ScaleKind::Weighted => Declared::SllConvWeighted { name, activation: None },
+                ScaleKind::Stored => Declared::ResidualConv { name, activation: None },
             },
             Plan::Dense { scale, .. } => match scale {
-                ScaleKind::RowSum => Declared::AolDense { name },
-                ScaleKind::Weighted => Declared::SllDense { name },
-                ScaleKind::Stored => Declared::ResidualDense { name },
+                ScaleKind::RowSum => Declared::AolDense { name, activation: None },
+                ScaleKind::Weighted => Declared::SllDense { name, activation: None },
+                ScaleKind::Stored => Declared::ResidualDense { name, activation: None },
             },
             Plan::AveragePool { size, divisor } => Declared::AveragePool { name, size, divisor },
             Plan::Flatten => Declared::Flatten { name },
@@ -223,6 +398,33 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 Operation::Divide => Declared::Divide { name },
             },
             Plan::Head { .. } => Declared::NormalizedHead { name },
+            Plan::Activation(Activation::Abs) => Declared::Abs { name },
+            Plan::ChannelActivation { kind, .. } => match kind {
+                ChannelKind::Prelu => Declared::Prelu { name },
+                ChannelKind::LipschitzPrelu => Declared::Lprelu { name },
+                ChannelKind::N => Declared::NActivation { name },
+            },
+            Plan::Groupwise(map) => match map {
+                Groupwise::MaxMin(pairing) => Declared::MaxMin { name, pairing },
+                Groupwise::GroupSort { size } => Declared::GroupSort { name, size },
+                Groupwise::FullSort => Declared::FullSort { name },
+                Groupwise::Crelu => Declared::Crelu { name },
+            },
+            Plan::Paired { map, .. } => match map {
+                PairMap::Householder => Declared::Householder { name },
+                PairMap::Householder2 => Declared::Householder2 { name },
+                PairMap::Projection => Declared::ProjectionPool { name },
+            },
+            Plan::Resample(map) => match map {
+                Resample::PixelUnshuffle { factor, order } => Declared::PixelUnshuffle { name, factor, order },
+                Resample::PixelShuffle { factor, order } => Declared::PixelShuffle { name, factor, order },
+                Resample::First { units } => Declared::FirstChannels { name, channels: units },
+                Resample::PadFeatures { features } => Declared::PadFeatures { name, features },
+                Resample::Center(over) => Declared::Center { name, over },
+                Resample::MaxPool { size, stride } => Declared::MaxPool { name, size, stride },
+                Resample::NormPool { size } => Declared::NormPool { name, size },
+                Resample::PairMax => Declared::PairMax { name },
+            },
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -234,6 +436,14 @@ pub(super) fn write(architecture: &Architecture) -> String {
         layers: layers.collect(),
     };
     serde_json::to_string(&declaration).expect("texts and numbers")
+}
+
+/// The tensors that hold the angles of a pair map, in their order.
+pub(crate) const fn angle_fields(map: PairMap) -> &'static [&'static str] {
+    match map {
+        PairMap::Householder | PairMap::Projection => &["theta"],
+        PairMap::Householder2 => &["theta0", "theta1", "theta2"],
+    }
 }
 
 /// The tensors that no layer has taken yet, for one layer.
@@ -270,6 +480,24 @@ impl Parameters<'_, '_> {
         self.find(field, expected)?.ok_or_else(|| ArchitectureError::Missing {
             tensor: format!("{}.{field}", self.layer),
         })
+    }
+
+    fn channelwise(&mut self, kind: ChannelKind) -> Result<Plan, ArchitectureError> {
+        let units = match kind {
+            ChannelKind::Prelu | ChannelKind::LipschitzPrelu => self.take("weight", &[&[0]])?[0],
+            ChannelKind::N => self.take("theta", &[&[0, 2]])?[0],
+        };
+        Ok(Plan::ChannelActivation { kind, units })
+    }
+
+    /// A bare vector, or the shape of the authors' code.
+    fn paired(&mut self, map: PairMap) -> Result<Plan, ArchitectureError> {
+        let mut pairs = 0;
+        for field in angle_fields(map) {
+            let shape = self.take(field, &[&[pairs], &[1, pairs, 1, 1]])?;
+            pairs = shape.iter().product();
+        }
+        Ok(Plan::Paired { map, pairs })
     }
 
     fn elementwise(&mut self, operation: Operation) -> Result<Plan, ArchitectureError> {
@@ -339,7 +567,49 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 features: weight[1],
             }
         }
+        Declared::Abs { .. } => Plan::Activation(Activation::Abs),
+        Declared::Prelu { .. } => parameters.channelwise(ChannelKind::Prelu)?,
+        Declared::Lprelu { .. } => parameters.channelwise(ChannelKind::LipschitzPrelu)?,
+        Declared::NActivation { .. } => parameters.channelwise(ChannelKind::N)?,
+        Declared::MaxMin { pairing, .. } => Plan::Groupwise(Groupwise::MaxMin(*pairing)),
+        Declared::GroupSort { size, .. } => Plan::Groupwise(Groupwise::GroupSort { size: *size }),
+        Declared::FullSort { .. } => Plan::Groupwise(Groupwise::FullSort),
+        Declared::Crelu { .. } => Plan::Groupwise(Groupwise::Crelu),
+        Declared::Householder { .. } => parameters.paired(PairMap::Householder)?,
+        Declared::Householder2 { .. } => parameters.paired(PairMap::Householder2)?,
+        Declared::ProjectionPool { .. } => parameters.paired(PairMap::Projection)?,
+        Declared::PixelUnshuffle { factor, order, .. } => resample(Resample::PixelUnshuffle {
+            factor: *factor,
+            order: *order,
+        })?,
+        Declared::PixelShuffle { factor, order, .. } => resample(Resample::PixelShuffle {
+            factor: *factor,
+            order: *order,
+        })?,
+        Declared::FirstChannels { channels, .. } => resample(Resample::First { units: *channels })?,
+        Declared::PadFeatures { features, .. } => resample(Resample::PadFeatures { features: *features })?,
+        Declared::Center { over, .. } => resample(Resample::Center(*over))?,
+        Declared::MaxPool { size, stride, .. } => resample(Resample::MaxPool {
+            size: *size,
+            stride: *stride,
+        })?,
+        Declared::NormPool { size, .. } => resample(Resample::NormPool { size: *size })?,
+        Declared::PairMax { .. } => resample(Resample::PairMax)?,
     })
+}
+
+/// The plan of a map without parameters whose sizes are not beyond the limit.
+fn resample(map: Resample) -> Result<Plan, ArchitectureError> {
+    match map {
+        Resample::PixelUnshuffle { factor: size, .. }
+        | Resample::PixelShuffle { factor: size, .. }
+        | Resample::First { units: size }
+        | Resample::PadFeatures { features: size }
+        | Resample::MaxPool { size, .. }
+        | Resample::NormPool { size } => too_large("size", size, MAX_SIDE)?,
+        Resample::Center(_) | Resample::PairMax => {}
+    }
+    Ok(Plan::Resample(map))
 }
 
 fn refuse_name(what: &'static str, name: &str) -> ArchitectureError {

@@ -36,7 +36,11 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::Dense { .. }
         | Layer::Activation(_)
         | Layer::Elementwise { .. }
-        | Layer::NormalizedHead { .. } => Vec::new(),
+        | Layer::NormalizedHead { .. }
+        | Layer::ChannelActivation(_)
+        | Layer::Groupwise(_)
+        | Layer::Paired(_)
+        | Layer::Resample(_) => Vec::new(),
     }
 }
 

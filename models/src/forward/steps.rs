@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use super::Float;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::weightless::Weightless;
 
 /// The smallest norm that a row of the head is divided by.
 const SMALLEST_NORM: f64 = 1e-12;
@@ -53,6 +54,8 @@ enum Operation<T> {
     Activation { negative: T },
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
+    /// Activations with parameters or groups, and maps without weights.
+    Weightless(Weightless<T>),
 }
 
 impl<T: Float> Step<T> {
@@ -99,12 +102,16 @@ impl<T: Float> Step<T> {
                 negative: match activation {
                     Activation::Relu => T::zero(),
                     Activation::LeakyRelu { slope } => T::of(*slope),
+                    Activation::Abs => -T::one(),
                 },
             },
             Layer::Elementwise { operation, operand } => Operation::Elementwise {
                 operation: *operation,
                 operand: vector(operand),
             },
+            Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
+                Operation::Weightless(Weightless::new(layer, shape))
+            }
         };
         Self {
             input: shape.len(),
@@ -202,6 +209,7 @@ impl<T: Float> Step<T> {
                 Arithmetic::Multiply => x * operand,
                 Arithmetic::Divide => x / operand,
             },
+            Operation::Weightless(map) => map.apply(&x, self.output),
         }
     }
 }

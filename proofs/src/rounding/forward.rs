@@ -9,6 +9,7 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
@@ -97,6 +98,7 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Entrywise(Entrywise<'a>, ErrorBound),
+    Sample(SampleMap<'a>, ErrorBound),
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -119,7 +121,13 @@ impl Step<'_> {
     const fn radius(&self) -> usize {
         match self {
             Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
+            Self::Pad(_)
+            | Self::Dense(..)
+            | Self::Pool { .. }
+            | Self::Flatten
+            | Self::Affine { .. }
+            | Self::Entrywise(..)
+            | Self::Sample(..) => 0,
         }
     }
 }
@@ -130,10 +138,41 @@ pub struct Evaluator<'a> {
     preprocess: Option<(&'a [Decimal], &'a [Decimal])>,
     steps: Vec<Step<'a>>,
     shapes: Vec<Shape>,
-    head: Matrix,
+    /// Nothing where the logits are the features.
+    head: Option<Head<'a>>,
+    classes: usize,
+}
+
+/// The affine layer in the last place.
+struct Head<'a> {
+    weight: Matrix,
     bias: &'a [f64],
-    head_bound: HeadBound,
-    head_norms: Vec<f64>,
+    bound: HeadBound,
+    norms: Vec<f64>,
+}
+
+impl Head<'_> {
+    /// The logits of features and the new errors.
+    fn apply(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
+        let (classes, width) = (self.weight.rows(), self.weight.cols());
+        let mut logits = vec![0.0; errors.len() * classes];
+        affine(&self.weight, self.bias, features, &mut logits);
+        let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
+        samples
+            .map(|((values, features), &feature_error)| {
+                let norm = norm_up(features);
+                let local: Vec<f64> = (0..classes).map(|class| self.bound.local_up(class, norm)).collect();
+                let carried = self.norms.iter().map(|gain| mul_up(*gain, feature_error));
+                let errors = local.iter().zip(carried).map(|(a, b)| add_up(*a, b)).collect();
+                EnclosedLogits {
+                    values: values.to_vec(),
+                    local,
+                    feature_error,
+                    errors,
+                }
+            })
+            .collect()
+    }
 }
 
 impl<'a> Evaluator<'a> {
@@ -145,7 +184,7 @@ impl<'a> Evaluator<'a> {
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let map = certificate.map();
         let (mut preprocess, mut steps, mut shapes) = (None, Vec::new(), Vec::new());
-        let hidden = certificate.layers().len() - 1;
+        let hidden = map.body().len();
         for layer in &certificate.layers()[..hidden] {
             if let Layer::Normalize { mean, std } = layer.layer() {
                 preprocess = Some((mean.as_slice(), std.as_slice()));
@@ -155,17 +194,25 @@ impl<'a> Evaluator<'a> {
             }
         }
         let rows = certificate.head();
-        let (weight, bias) = map.head();
-        let features = weight.cols();
+        let head = match map.head() {
+            None => None,
+            Some((weight, bias)) => {
+                let features = weight.cols();
+                Some(Head {
+                    weight: Matrix::new("head", rows.classes(), features, rows.approx().to_vec())?,
+                    bias,
+                    bound: HeadBound::new(rows, bias, features),
+                    norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+                })
+            }
+        };
         Ok(Self {
             input: map.input(),
             preprocess,
             steps,
             shapes,
-            head: Matrix::new("head", rows.classes(), features, rows.approx().to_vec())?,
-            bias,
-            head_bound: HeadBound::new(rows, bias, features),
-            head_norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+            head,
+            classes: map.classes(),
         })
     }
 
@@ -236,6 +283,15 @@ impl<'a> Evaluator<'a> {
                     entrywise.apply(&mut values);
                     bound
                 }
+                Step::Sample(map, bound) => {
+                    let mut outputs = vec![0.0; count * map.output()];
+                    let pairs = values
+                        .chunks_exact((values.len() / count.max(1)).max(1))
+                        .zip(outputs.chunks_exact_mut(map.output()));
+                    pairs.for_each(|(sample, output)| map.apply(sample, output));
+                    values = outputs;
+                    bound
+                }
                 // Steps on images: none of them accepts a vector.
                 Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
                     errors.fill(f64::NAN);
@@ -249,24 +305,18 @@ impl<'a> Evaluator<'a> {
         Ok(self.logits(&values, &errors))
     }
 
-    /// The head.
+    /// The head; without one a logit is off by no more than all of them together.
     fn logits(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
-        let (classes, width) = (self.head.rows(), self.head.cols());
-        let mut logits = vec![0.0; errors.len() * classes];
-        affine(&self.head, self.bias, features, &mut logits);
-        let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
+        if let Some(head) = &self.head {
+            return head.apply(features, errors);
+        }
+        let samples = features.chunks_exact(self.classes).zip(errors);
         samples
-            .map(|((values, features), &feature_error)| {
-                let norm = norm_up(features);
-                let local: Vec<f64> = (0..classes).map(|class| self.head_bound.local_up(class, norm)).collect();
-                let carried = self.head_norms.iter().map(|gain| mul_up(*gain, feature_error));
-                let errors = local.iter().zip(carried).map(|(a, b)| add_up(*a, b)).collect();
-                EnclosedLogits {
-                    values: values.to_vec(),
-                    local,
-                    feature_error,
-                    errors,
-                }
+            .map(|(values, &feature_error)| EnclosedLogits {
+                values: values.to_vec(),
+                local: vec![0.0; self.classes],
+                feature_error,
+                errors: vec![feature_error; self.classes],
             })
             .collect()
     }
@@ -332,6 +382,7 @@ struct ImagePass<'e, 'a> {
     evaluator: &'e Evaluator<'a>,
     steps: usize,
     sample: Vec<f64>,
+    spare: Vec<f64>,
     image: Option<Image>,
     inner: Image,
     /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
@@ -344,6 +395,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             evaluator,
             steps,
             sample: Vec::new(),
+            spare: Vec::new(),
             image: None,
             inner: Image::new(1, 1, 1, 0),
             radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
@@ -391,6 +443,14 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     self.unload(&mut loaded, shape.len());
                     let before = norm_up(&self.sample);
                     entrywise.apply(&mut self.sample);
+                    error = bound.carry_up(error, before, norm_up(&self.sample));
+                }
+                Step::Sample(map, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    let before = norm_up(&self.sample);
+                    self.spare.resize(map.output(), 0.0);
+                    map.apply(&self.sample, &mut self.spare);
+                    std::mem::swap(&mut self.sample, &mut self.spare);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
                 Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
@@ -462,12 +522,17 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             bound: ErrorBound::affine(lipschitz, weight, bias),
         },
         Layer::Activation(activation) => {
-            let bound = ErrorBound::entrywise(lipschitz, *activation != Activation::Relu, certificate.input());
+            let exact = matches!(activation, Activation::Relu | Activation::Abs);
+            let bound = ErrorBound::entrywise(lipschitz, !exact, certificate.input());
             Step::Entrywise(Entrywise::Activation(*activation), bound)
         }
         Layer::Elementwise { operation, operand } => {
             let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
             Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
+        }
+        Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
+            let (map, bound) = SampleMap::new(layer, certificate.input(), lipschitz).ok_or(mismatch)?;
+            Step::Sample(map, bound)
         }
     })
 }

@@ -14,9 +14,12 @@
 pub mod conv;
 pub mod dense;
 pub mod entrywise;
+pub mod groupwise;
 pub mod image;
 pub mod norm;
+pub mod pair;
 pub mod pool;
+pub mod resample;
 
 use pulp::Simd;
 

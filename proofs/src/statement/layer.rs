@@ -1,7 +1,10 @@
 //! The closed set of maps that have a rule.
 
+use super::activation::{Activation, ChannelActivation};
 use super::decimal::Decimal;
-use super::network::Shape;
+use super::groupwise::{Groupwise, Paired};
+use super::network::{Shape, require_size};
+use super::resample::Resample;
 use super::tensor::{Kernel, Matrix, check_finite};
 use crate::error::CheckError;
 
@@ -75,30 +78,6 @@ impl Scale {
     }
 }
 
-/// A scalar activation with a known range of slopes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    /// `max(v, 0)`: slopes in `[0, 1]`.
-    Relu,
-    /// `v` for `v ≥ 0`, else `slope · v`: slopes between `slope` and 1, in either order.
-    LeakyRelu {
-        /// The factor of negative arguments, any finite number.
-        slope: f64,
-    },
-}
-
-impl Activation {
-    /// The smallest and the largest slope `(σ(u) − σ(v)) / (u − v)`.
-    #[must_use]
-    pub fn slopes(self) -> (f64, f64) {
-        match self {
-            Self::Relu => (0.0, 1.0),
-            Self::LeakyRelu { slope } if slope <= 1.0 => (slope, 1.0),
-            Self::LeakyRelu { slope } => (1.0, slope),
-        }
-    }
-}
-
 /// What an [`Layer::Elementwise`] layer does with its operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -128,6 +107,12 @@ pub enum Operation {
 /// | `Activation` | any | same |
 /// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
+/// | `ChannelActivation` | any, one parameter a unit | same |
+/// | `Groupwise` | any, units in whole groups | same; `Crelu` twice the units |
+/// | `Paired` | any, an even number of units | same; `Projection` half the units |
+/// | `Resample` | see [`Resample`] | |
+///
+/// A unit is a channel of an image or an entry of a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// `x ↦ (x − mean) / std`, a channel at a time.
@@ -192,6 +177,14 @@ pub enum Layer {
         /// `(classes,)`.
         bias: Vec<f64>,
     },
+    /// A scalar activation with parameters for each unit.
+    ChannelActivation(ChannelActivation),
+    /// An activation on groups of units.
+    Groupwise(Groupwise),
+    /// A map of pairs of units given by angles.
+    Paired(Paired),
+    /// Entries moved, dropped, added or pooled.
+    Resample(Resample),
 }
 
 impl Layer {
@@ -214,8 +207,7 @@ impl Layer {
             Self::AveragePool { .. } => "average-pool",
             Self::Flatten => "flatten",
             Self::Dense { .. } => "dense",
-            Self::Activation(Activation::Relu) => "relu",
-            Self::Activation(Activation::LeakyRelu { .. }) => "leaky-relu",
+            Self::Activation(activation) => activation.kind(),
             Self::Elementwise { operation, .. } => match operation {
                 Operation::Add => "add",
                 Operation::Subtract => "subtract",
@@ -223,10 +215,14 @@ impl Layer {
                 Operation::Divide => "divide",
             },
             Self::NormalizedHead { .. } => "normalized-head",
+            Self::ChannelActivation(activation) => activation.kind(),
+            Self::Groupwise(groupwise) => groupwise.kind(),
+            Self::Paired(paired) => paired.kind(),
+            Self::Resample(resample) => resample.kind(),
         }
     }
 
-    /// Whether the layer has no weights: its bound follows from its kind and constants alone.
+    /// Whether the layer has no weight matrix: its bound follows from its kind and constants alone.
     #[must_use]
     pub const fn is_structural(&self) -> bool {
         match self {
@@ -235,7 +231,11 @@ impl Layer {
             | Self::AveragePool { .. }
             | Self::Flatten
             | Self::Activation(_)
-            | Self::Elementwise { .. } => true,
+            | Self::Elementwise { .. }
+            | Self::ChannelActivation(_)
+            | Self::Groupwise(_)
+            | Self::Paired(_)
+            | Self::Resample(_) => true,
             Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
         }
     }
@@ -244,8 +244,15 @@ impl Layer {
     ///
     /// # Errors
     ///
-    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`] or [`CheckError::OutOfRange`], naming the field.
+    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`], [`CheckError::NotOrdered`] or [`CheckError::OutOfRange`], naming the
+    /// field; [`CheckError::TooLarge`] if the output has more than 2²⁴ numbers.
     pub fn output_shape(&self, input: Shape) -> Result<Shape, CheckError> {
+        let output = self.shape_behind(input)?;
+        require_size("sample", output)?;
+        Ok(output)
+    }
+
+    fn shape_behind(&self, input: Shape) -> Result<Shape, CheckError> {
         let image = |what| match input {
             Shape::Image { channels, height, width } => Ok((channels, height, width)),
             Shape::Flat(n) => Err(CheckError::Shape {
@@ -343,11 +350,7 @@ impl Layer {
                 image("flatten")?;
                 Ok(Shape::Flat(input.len()))
             }
-            Self::Activation(Activation::LeakyRelu { slope }) if !slope.is_finite() => Err(CheckError::NotFinite {
-                what: "slope",
-                index: Vec::new(),
-            }),
-            Self::Activation(_) => Ok(input),
+            Self::Activation(activation) => activation.validate().map(|()| input),
             Self::Elementwise { operation, operand } => {
                 check_length("operand", input.len(), operand)?;
                 let zero = |value: &f64| *value == 0.0 && *operation == Operation::Divide;
@@ -365,6 +368,10 @@ impl Layer {
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }
+            Self::ChannelActivation(activation) => activation.output_shape(input),
+            Self::Groupwise(groupwise) => groupwise.output_shape(input),
+            Self::Paired(paired) => paired.output_shape(input),
+            Self::Resample(resample) => resample.output_shape(input),
         }
     }
 }
