@@ -38,7 +38,7 @@
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
-//! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
+//! `relu`, `leaky-relu` (with a number `slope`), `tanh`, `sigmoid`, `softplus` (with a positive number `beta`) and `elu` have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
 //!
 //! ```toml

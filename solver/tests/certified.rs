@@ -86,6 +86,7 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
                 let slope = match activation {
                     Activation::Relu => 0.0,
                     Activation::LeakyRelu { slope } => *slope,
+                    smooth => unreachable!("{smooth:?} has no exact values"),
                 };
                 x.into_iter().map(|v| if v < zero() { v * exact(slope) } else { v }).collect()
             }

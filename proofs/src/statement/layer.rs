@@ -85,6 +85,17 @@ pub enum Activation {
         /// The factor of negative arguments, any finite number.
         slope: f64,
     },
+    /// `(eᵛ − e⁻ᵛ) / (eᵛ + e⁻ᵛ)`: slopes in `[0, 1]`.
+    Tanh,
+    /// `1 / (1 + e⁻ᵛ)`: slopes in `[0, 1/4]`.
+    Sigmoid,
+    /// `ln(1 + e^{βv}) / β` for every `v`: slopes in `[0, 1]`.
+    Softplus {
+        /// `β`, positive.
+        beta: f64,
+    },
+    /// `v` for `v ≥ 0`, else `eᵛ − 1`: slopes in `[0, 1]`.
+    Elu,
 }
 
 impl Activation {
@@ -95,6 +106,8 @@ impl Activation {
             Self::Relu => (0.0, 1.0),
             Self::LeakyRelu { slope } if slope <= 1.0 => (slope, 1.0),
             Self::LeakyRelu { slope } => (1.0, slope),
+            Self::Sigmoid => (0.0, 0.25),
+            Self::Tanh | Self::Softplus { .. } | Self::Elu => (0.0, 1.0),
         }
     }
 }
@@ -216,6 +229,10 @@ impl Layer {
             Self::Dense { .. } => "dense",
             Self::Activation(Activation::Relu) => "relu",
             Self::Activation(Activation::LeakyRelu { .. }) => "leaky-relu",
+            Self::Activation(Activation::Tanh) => "tanh",
+            Self::Activation(Activation::Sigmoid) => "sigmoid",
+            Self::Activation(Activation::Softplus { .. }) => "softplus",
+            Self::Activation(Activation::Elu) => "elu",
             Self::Elementwise { operation, .. } => match operation {
                 Operation::Add => "add",
                 Operation::Subtract => "subtract",
@@ -347,6 +364,14 @@ impl Layer {
                 what: "slope",
                 index: Vec::new(),
             }),
+            Self::Activation(Activation::Softplus { beta }) => match *beta > 0.0 && beta.is_finite() {
+                true => Ok(input),
+                false => Err(CheckError::NotPositive {
+                    what: "beta",
+                    index: 0,
+                    value: *beta,
+                }),
+            },
             Self::Activation(_) => Ok(input),
             Self::Elementwise { operation, operand } => {
                 check_length("operand", input.len(), operand)?;

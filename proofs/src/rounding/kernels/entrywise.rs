@@ -3,7 +3,7 @@
 
 use crate::statement::{Activation, Operation};
 
-/// Applies the activation to every entry; NaN stays NaN. A relu rounds nothing, a leaky one once.
+/// Applies the activation to every entry; NaN stays NaN. A relu rounds nothing, a leaky one once; the smooth ones are not done here.
 pub fn activate(activation: Activation, values: &mut [f64]) {
     for value in values {
         // Not `max`, which drops NaN.
