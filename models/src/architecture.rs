@@ -47,7 +47,8 @@
 //!
 //! | kind | fields | map |
 //! |---|---|---|
-//! | `relu`, `abs`, `leaky-relu` | `slope` of the last | at every entry |
+//! | `relu`, `abs`, `tanh`, `sigmoid`, `elu` | | at every entry |
+//! | `leaky-relu`, `softplus` | `slope`; `beta`, positive | at every entry |
 //! | `max-min` | `pairing`: `split` (`i` with `i + channels/2`) or `adjacent` (`2i` with `2i + 1`) | the larger first |
 //! | `group-sort`, `full-sort` | `size` of the first | adjacent channels in ascending order |
 //! | `crelu` | | `relu(x)`, `relu(−x)`: twice the channels |

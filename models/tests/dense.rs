@@ -5,11 +5,15 @@ mod common;
 use std::path::Path;
 
 use common::{repository, shared};
+use lipcert_models::architecture::Architecture;
 use lipcert_models::checkpoint::{Checkpoint, Format};
 use lipcert_models::forward::Prepared;
 use lipcert_models::inspect::{Oddity, Severity, inspect};
 use lipcert_models::network::{LoadOptions, Network, image};
-use lipcert_proofs::statement::{Activation, Layer, Operation, Shape};
+use lipcert_proofs::certificate::{GramClaim, GramWitness, LayerCertificate, LayerClaim, Prepared as Rules, Witness};
+use lipcert_proofs::rounding::forward::{Evaluator, Samples};
+use lipcert_proofs::rules::{compose::NetworkCertificate, structural};
+use lipcert_proofs::statement::{Activation, Layer, Operation, Output, Shape};
 use ndarray::Array2;
 
 fn load_with(path: &Path, options: &LoadOptions) -> Network {
@@ -187,6 +191,74 @@ fn constants_become_layers_or_weights() {
         assert_eq!(bits(&front)[layer].1, bits(&network)[layer].1);
     }
     assert_eq!(front.map.layers()[2..], npz.map.layers()[..]);
+}
+
+/// Smooth activations from a declaration to logits: the plain pass lies within the enclosure, and the declaration reads back.
+#[test]
+fn smooth_activations_are_declared_and_evaluated() {
+    let layers = r#"[{"kind":"dense","name":"0"},{"kind":"tanh","name":"a"},{"kind":"sigmoid","name":"b"},{"kind":"dense","name":"1"},
+        {"kind":"softplus","name":"c","beta":2.5},{"kind":"elu","name":"d"},{"kind":"dense","name":"2"}]"#;
+    let mut checkpoint = Checkpoint::open(&fixture("net.npz")).expect("well formed");
+    checkpoint
+        .declare(format!(
+            r#"{{"schema":"lipcert/architecture/1","name":"smooth","layers":{layers}}}"#
+        ))
+        .expect("no declaration yet");
+    let network = Network::load(&checkpoint, &LoadOptions::default()).expect("a network");
+    let kinds: Vec<&str> = network.map.layers().iter().map(Layer::kind).collect();
+    assert_eq!(kinds, ["dense", "tanh", "sigmoid", "dense", "softplus", "elu", "dense"]);
+    let written = Architecture::detect(&checkpoint).expect("an architecture").declaration();
+    assert!(written.contains(r#"{"kind":"softplus","name":"c","beta":2.5}"#), "{written}");
+
+    let certificates: Vec<LayerCertificate<'_>> = network
+        .map
+        .layers()
+        .iter()
+        .zip(network.map.input_shapes())
+        .map(|(layer, input)| {
+            let claim = match layer {
+                Layer::Dense { weight, .. } => {
+                    // The square of the Frobenius norm.
+                    let lambda = weight.data().iter().map(|v| v * v).sum::<f64>() * 1.001;
+                    let inside = GramClaim {
+                        lambda,
+                        witness: GramWitness::Cholesky {},
+                    };
+                    LayerClaim {
+                        lipschitz: lambda.sqrt() * 1.001,
+                        witness: Witness::OperatorNorm { inside },
+                    }
+                }
+                layer => LayerClaim {
+                    lipschitz: structural::bound_up(layer).expect("no weights"),
+                    witness: Witness::Structural {},
+                },
+            };
+            LayerCertificate::check(&Rules::new(layer, input).expect("a layer"), claim).expect("a bound")
+        })
+        .collect();
+    let certificate = NetworkCertificate::compose(&network.map, certificates, Vec::new(), Output::All).expect("a bound");
+    let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+    let samples = [0.3, -1.2, 0.0, 40.0, -0.7, 2.5, -3.0, 0.5, 100.0, -100.0, 1e-300, 0.25];
+    let plain = Prepared::<f64>::new(&network.map);
+    let count = network.map.layers().len();
+    let expected = Array2::from_shape_vec((2, 6), samples.to_vec()).expect("two samples");
+    let expected = (0..count).fold(expected, |x, layer| plain.apply(layer, x.view()).expect("a layer"));
+    for (logits, expected) in evaluator
+        .evaluate(Samples::Floats(&samples))
+        .expect("logits")
+        .iter()
+        .zip(expected.outer_iter())
+    {
+        for (class, value) in expected.iter().enumerate() {
+            let error = logits.error_up(class);
+            assert!(error > 0.0 && error < 1e-11, "{error:e}");
+            assert!(
+                (logits.values()[class] - value).abs() <= error + 1e-13 * value.abs().max(1.0),
+                "{class}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -133,17 +133,29 @@ fn the_graph_itself_is_read() {
 }
 
 #[test]
-fn operators_and_attributes_are_refused_by_name() {
-    for operator in [
-        "Conv",
-        "Sigmoid",
-        "Softmax",
-        "If",
-        "Loop",
-        "Transpose",
-        "BatchNormalization",
-        "",
+fn smooth_activations_are_read() {
+    for (operator, attributes, kind) in [
+        ("Tanh", vec![], "tanh"),
+        ("Sigmoid", vec![], "sigmoid"),
+        ("Softplus", vec![], "softplus"),
+        ("Elu", vec![], "elu"),
+        ("Elu", vec![float_attribute("alpha", 1.0)], "elu"),
     ] {
+        let mut graph = Graph::new();
+        graph.nodes[0] = node(operator, &["x"], "r", &attributes);
+        assert_eq!(network(&graph.model()).expect(operator).map.layers()[0].kind(), kind);
+    }
+    refuse("alpha", |graph| {
+        graph.nodes[0] = node("Elu", &["x"], "r", &[float_attribute("alpha", 2.0)])
+    });
+    refuse("beta", |graph| {
+        graph.nodes[0] = node("Softplus", &["x"], "r", &[float_attribute("beta", 2.0)])
+    });
+}
+
+#[test]
+fn operators_and_attributes_are_refused_by_name() {
+    for operator in ["Conv", "Erf", "Softmax", "If", "Loop", "Transpose", "BatchNormalization", ""] {
         refuse(&format!("node `N` ({operator}): this operator is not read"), |graph| {
             graph.nodes[0] = node(operator, &["x"], "r", &[]);
         });
@@ -410,14 +422,14 @@ fn a_small_file_does_not_become_a_large_network() {
 #[test]
 fn a_refused_graph_can_be_looked_at() {
     let mut graph = Graph::new();
-    graph.nodes[0] = node("Sigmoid", &["x"], "r", &[]);
+    graph.nodes[0] = node("Erf", &["x"], "r", &[]);
     let file = file(&graph.model());
     let checkpoint = Checkpoint::open(file.path()).expect("the bytes are well formed");
     let found = inspect(&checkpoint, &LoadOptions::default());
     assert_eq!(found.tensors.len(), 2);
     assert_eq!(found.tensors[0].name, "w");
     assert!(
-        found.findings[0].message.contains("(Sigmoid): this operator is not read"),
+        found.findings[0].message.contains("(Erf): this operator is not read"),
         "{:?}",
         found.findings
     );

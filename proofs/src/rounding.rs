@@ -1,5 +1,6 @@
 //! The only room of this crate that may round: directed operations, intervals, and the matrix work built on them.
 
+pub(crate) mod ball;
 pub(crate) mod chain;
 pub(crate) mod chain_dual;
 pub(crate) mod condition;
@@ -12,6 +13,7 @@ pub mod head;
 pub mod interval;
 pub mod kernels;
 pub(crate) mod semidefinite;
+pub(crate) mod smooth;
 pub(crate) mod spectral;
 pub(crate) mod tridiagonal;
 pub(crate) mod trigonometry;

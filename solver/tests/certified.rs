@@ -87,6 +87,7 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
                     Activation::Relu => 0.0,
                     Activation::Abs => -1.0,
                     Activation::LeakyRelu { slope } => *slope,
+                    smooth => unreachable!("{smooth:?} has no exact values"),
                 };
                 x.into_iter().map(|v| if v < zero() { v * exact(slope) } else { v }).collect()
             }

@@ -7,14 +7,19 @@ use lipcert_solver::{convert, lower};
 const WORK: u64 = 400_000_000;
 
 /// About the largest norm of a Jacobian that a bounded search finds; empirical. Nothing for other networks, or where the run of dense layers does not
-/// see the raw input as it is. Nothing either for a leaky relu that is steeper below zero than above: the search takes the larger slope above.
+/// see the raw input as it is. Nothing either for a leaky relu that is steeper below zero than above, as the search takes the larger slope above, and for
+/// smooth activations.
 pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
     let chain = Chain::of(map, output).ok()?;
     let untouched = map.layers()[..chain.first()]
         .iter()
         .all(|layer| matches!(layer, Layer::Flatten | Layer::PadChannels { .. }));
-    let steeper_below = |layer: &Layer| matches!(layer, Layer::Activation(Activation::LeakyRelu { slope }) if *slope > 1.0);
-    if !untouched || map.layers().iter().any(steeper_below) {
+    let unknown = |layer: &Layer| match layer {
+        Layer::Activation(Activation::LeakyRelu { slope }) => *slope > 1.0,
+        Layer::Activation(activation) => *activation != Activation::Relu,
+        _ => false,
+    };
+    if !untouched || map.layers().iter().any(unknown) {
         return None;
     }
     let biases: Vec<Vec<f64>> = map.layers()[chain.first()..]

@@ -202,6 +202,19 @@ enum Declared {
     PairMax {
         name: String,
     },
+    Tanh {
+        name: String,
+    },
+    Sigmoid {
+        name: String,
+    },
+    Softplus {
+        name: String,
+        beta: f64,
+    },
+    Elu {
+        name: String,
+    },
 }
 
 impl Declared {
@@ -219,6 +232,10 @@ impl Declared {
             | Self::Dense { name }
             | Self::Relu { name }
             | Self::LeakyRelu { name, .. }
+            | Self::Tanh { name }
+            | Self::Sigmoid { name }
+            | Self::Softplus { name, .. }
+            | Self::Elu { name }
             | Self::Add { name }
             | Self::Subtract { name }
             | Self::Multiply { name }
@@ -261,6 +278,10 @@ impl Declared {
             Self::Dense { .. } => ("dense", false, false),
             Self::Relu { .. } => ("relu", false, false),
             Self::LeakyRelu { .. } => ("leaky-relu", false, false),
+            Self::Tanh { .. } => ("tanh", false, false),
+            Self::Sigmoid { .. } => ("sigmoid", false, false),
+            Self::Softplus { .. } => ("softplus", false, false),
+            Self::Elu { .. } => ("elu", false, false),
             Self::Add { .. } => ("add", false, false),
             Self::Subtract { .. } => ("subtract", false, false),
             Self::Multiply { .. } => ("multiply", false, false),
@@ -391,6 +412,10 @@ pub(super) fn write(architecture: &Architecture) -> String {
             Plan::Affine { .. } => Declared::Dense { name },
             Plan::Activation(Activation::Relu) => Declared::Relu { name },
             Plan::Activation(Activation::LeakyRelu { slope }) => Declared::LeakyRelu { name, slope },
+            Plan::Activation(Activation::Tanh) => Declared::Tanh { name },
+            Plan::Activation(Activation::Sigmoid) => Declared::Sigmoid { name },
+            Plan::Activation(Activation::Softplus { beta }) => Declared::Softplus { name, beta },
+            Plan::Activation(Activation::Elu) => Declared::Elu { name },
             Plan::Elementwise { operation, .. } => match operation {
                 Operation::Add => Declared::Add { name },
                 Operation::Subtract => Declared::Subtract { name },
@@ -524,6 +549,10 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
         }
         Declared::Relu { .. } => Plan::Activation(Activation::Relu),
         Declared::LeakyRelu { slope, .. } => Plan::Activation(Activation::LeakyRelu { slope: *slope }),
+        Declared::Tanh { .. } => Plan::Activation(Activation::Tanh),
+        Declared::Sigmoid { .. } => Plan::Activation(Activation::Sigmoid),
+        Declared::Softplus { beta, .. } => Plan::Activation(Activation::Softplus { beta: *beta }),
+        Declared::Elu { .. } => Plan::Activation(Activation::Elu),
         Declared::PadChannels { channels, .. } => {
             too_large("number of channels", *channels, MAX_SIDE)?;
             Plan::PadChannels { channels: *channels }

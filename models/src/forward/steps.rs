@@ -4,6 +4,7 @@ use lipcert_proofs::statement::{Activation, Layer, Matrix, Operation as Arithmet
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
+use super::activation::activate;
 use super::convolution::Convolution;
 use super::factor::factor;
 use super::weightless::Weightless;
@@ -50,8 +51,8 @@ enum Operation<T> {
     Flatten,
     /// `W x + bias`, or `Ŵ x + bias`.
     Affine { weight: Array2<T>, bias: Array1<T> },
-    /// An activation at every entry; the factor of negative arguments.
-    Activation { negative: T },
+    /// An activation at every entry.
+    Activation(Activation),
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
     /// Activations with parameters or groups, and maps without weights.
@@ -98,13 +99,7 @@ impl<T: Float> Step<T> {
                 weight: matrix(weight),
                 bias: vector(bias),
             },
-            Layer::Activation(activation) => Operation::Activation {
-                negative: match activation {
-                    Activation::Relu => T::zero(),
-                    Activation::LeakyRelu { slope } => T::of(*slope),
-                    Activation::Abs => -T::one(),
-                },
-            },
+            Layer::Activation(activation) => Operation::Activation(*activation),
             Layer::Elementwise { operation, operand } => Operation::Elementwise {
                 operation: *operation,
                 operand: vector(operand),
@@ -199,8 +194,8 @@ impl<T: Float> Step<T> {
             }
             Operation::Flatten => x,
             Operation::Affine { weight, bias } => x.dot(&weight.t()) + bias,
-            Operation::Activation { negative } => {
-                x.mapv_inplace(|value| if value < T::zero() { *negative * value } else { value });
+            Operation::Activation(activation) => {
+                x.mapv_inplace(|value| activate(*activation, value));
                 x
             }
             Operation::Elementwise { operation, operand } => match operation {

@@ -9,6 +9,7 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::smooth::apply_up;
 use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
@@ -108,10 +109,17 @@ enum Entrywise<'a> {
 }
 
 impl Entrywise<'_> {
-    fn apply(&self, values: &mut [f64]) {
+    /// Changes one sample and returns a bound of the error that is new beside that of the step's [`ErrorBound`].
+    fn apply(&self, values: &mut [f64]) -> f64 {
         match self {
-            Self::Activation(activation) => activate(*activation, values),
-            Self::Constant(operation, operand) => combine(*operation, operand, values),
+            Self::Activation(activation) => apply_up(*activation, values).unwrap_or_else(|| {
+                activate(*activation, values);
+                0.0
+            }),
+            Self::Constant(operation, operand) => {
+                combine(*operation, operand, values);
+                0.0
+            }
         }
     }
 }
@@ -268,6 +276,7 @@ impl<'a> Evaluator<'a> {
         };
         for step in &self.steps[images..] {
             let before = norms(&values);
+            let mut new = vec![0.0; count];
             let bound = match step {
                 Step::Dense(layer, bound) => {
                     layer.apply(&mut values, &mut scratch);
@@ -280,7 +289,10 @@ impl<'a> Evaluator<'a> {
                     bound
                 }
                 Step::Entrywise(entrywise, bound) => {
-                    entrywise.apply(&mut values);
+                    let width = values.len() / count.max(1);
+                    for (sample, fresh) in values.chunks_exact_mut(width.max(1)).zip(&mut new) {
+                        *fresh = entrywise.apply(sample);
+                    }
                     bound
                 }
                 Step::Sample(map, bound) => {
@@ -298,8 +310,8 @@ impl<'a> Evaluator<'a> {
                     continue;
                 }
             };
-            for ((error, before), after) in errors.iter_mut().zip(before).zip(norms(&values)) {
-                *error = bound.carry_up(*error, before, after);
+            for (((error, before), after), new) in errors.iter_mut().zip(before).zip(norms(&values)).zip(new) {
+                *error = add_up(bound.carry_up(*error, before, after), new);
             }
         }
         Ok(self.logits(&values, &errors))
@@ -442,8 +454,8 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                 Step::Entrywise(entrywise, bound) => {
                     self.unload(&mut loaded, shape.len());
                     let before = norm_up(&self.sample);
-                    entrywise.apply(&mut self.sample);
-                    error = bound.carry_up(error, before, norm_up(&self.sample));
+                    let new = entrywise.apply(&mut self.sample);
+                    error = add_up(bound.carry_up(error, before, norm_up(&self.sample)), new);
                 }
                 Step::Sample(map, bound) => {
                     self.unload(&mut loaded, shape.len());
@@ -522,8 +534,8 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             bound: ErrorBound::affine(lipschitz, weight, bias),
         },
         Layer::Activation(activation) => {
-            let exact = matches!(activation, Activation::Relu | Activation::Abs);
-            let bound = ErrorBound::entrywise(lipschitz, !exact, certificate.input());
+            let rounds = matches!(activation, Activation::LeakyRelu { .. });
+            let bound = ErrorBound::entrywise(lipschitz, rounds, certificate.input());
             Step::Entrywise(Entrywise::Activation(*activation), bound)
         }
         Layer::Elementwise { operation, operand } => {

@@ -16,6 +16,17 @@ pub enum Activation {
     },
     /// `|v|`: slopes in `[−1, 1]`.
     Abs,
+    /// `(eᵛ − e⁻ᵛ) / (eᵛ + e⁻ᵛ)`: slopes in `[0, 1]`.
+    Tanh,
+    /// `1 / (1 + e⁻ᵛ)`: slopes in `[0, 1/4]`.
+    Sigmoid,
+    /// `ln(1 + e^{βv}) / β` for every `v`: slopes in `[0, 1]`.
+    Softplus {
+        /// `β`, positive.
+        beta: f64,
+    },
+    /// `v` for `v ≥ 0`, else `eᵛ − 1`: slopes in `[0, 1]`.
+    Elu,
 }
 
 impl Activation {
@@ -27,6 +38,8 @@ impl Activation {
             Self::LeakyRelu { slope } if slope <= 1.0 => (slope, 1.0),
             Self::LeakyRelu { slope } => (1.0, slope),
             Self::Abs => (-1.0, 1.0),
+            Self::Sigmoid => (0.0, 0.25),
+            Self::Tanh | Self::Softplus { .. } | Self::Elu => (0.0, 1.0),
         }
     }
 
@@ -37,6 +50,10 @@ impl Activation {
             Self::Relu => "relu",
             Self::LeakyRelu { .. } => "leaky-relu",
             Self::Abs => "abs",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus { .. } => "softplus",
+            Self::Elu => "elu",
         }
     }
 
@@ -44,14 +61,22 @@ impl Activation {
     ///
     /// # Errors
     ///
-    /// [`CheckError::NotFinite`] for a slope that is no number.
+    /// [`CheckError::NotFinite`] for a slope that is no number, [`CheckError::NotPositive`] for a `β` that is not a positive one.
     pub(crate) fn validate(self) -> Result<(), CheckError> {
         match self {
             Self::LeakyRelu { slope } if !slope.is_finite() => Err(CheckError::NotFinite {
                 what: "slope",
                 index: Vec::new(),
             }),
-            Self::Relu | Self::LeakyRelu { .. } | Self::Abs => Ok(()),
+            Self::Softplus { beta } => {
+                let usable = beta > 0.0 && beta.is_finite();
+                usable.then_some(()).ok_or(CheckError::NotPositive {
+                    what: "beta",
+                    index: 0,
+                    value: beta,
+                })
+            }
+            Self::Relu | Self::LeakyRelu { .. } | Self::Abs | Self::Tanh | Self::Sigmoid | Self::Elu => Ok(()),
         }
     }
 }

@@ -32,6 +32,7 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
                     Activation::Relu => zero(),
                     Activation::LeakyRelu { slope } => exact(*slope),
                     Activation::Abs => exact(-1.0),
+                    smooth => unreachable!("{smooth:?} has no exact values"),
                 };
                 x.into_iter().map(|v| if v < zero() { v * &slope } else { v }).collect()
             }

@@ -83,6 +83,10 @@ fn entrywise_maps() {
         (Layer::Activation(Activation::LeakyRelu { slope: 0.1 }), 1.0),
         (Layer::Activation(Activation::LeakyRelu { slope: -3.0 }), 3.0),
         (Layer::Activation(Activation::LeakyRelu { slope: 2.5 }), 2.5),
+        (Layer::Activation(Activation::Tanh), 1.0),
+        (Layer::Activation(Activation::Sigmoid), 0.25),
+        (Layer::Activation(Activation::Softplus { beta: 9.0 }), 1.0),
+        (Layer::Activation(Activation::Elu), 1.0),
         (constant(Operation::Add, vec![7.0, -1e300]), 1.0),
         (constant(Operation::Subtract, vec![7.0, 0.0]), 1.0),
         (constant(Operation::Multiply, vec![0.5, -2.0]), 2.0),
@@ -112,4 +116,13 @@ fn entrywise_maps() {
         refused(Layer::Activation(Activation::LeakyRelu { slope: f64::NAN })),
         Err(CheckError::NotFinite { what: "slope", .. })
     ));
+    for beta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(
+            matches!(
+                refused(Layer::Activation(Activation::Softplus { beta })),
+                Err(CheckError::NotPositive { what: "beta", .. })
+            ),
+            "{beta}"
+        );
+    }
 }

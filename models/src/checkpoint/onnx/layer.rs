@@ -37,6 +37,19 @@ impl<'a> Walk<'_, 'a, '_> {
                 self.push(name, Draft::Activation(Activation::LeakyRelu { slope }));
                 Ok(())
             }
+            ("Tanh" | "Sigmoid" | "Softplus" | "Elu", _) => {
+                attributes.require_one("alpha")?;
+                self.push(
+                    name,
+                    Draft::Activation(match operator {
+                        "Tanh" => Activation::Tanh,
+                        "Sigmoid" => Activation::Sigmoid,
+                        "Softplus" => Activation::Softplus { beta: 1.0 },
+                        _ => Activation::Elu,
+                    }),
+                );
+                Ok(())
+            }
             ("Flatten", _) => {
                 let axis = attributes.axis("axis", 1, self.live.sizes.len() + 1)?;
                 let (front, back) = self.live.sizes.split_at(axis);

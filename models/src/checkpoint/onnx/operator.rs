@@ -20,9 +20,9 @@ pub(super) struct Known {
 pub(super) fn known(operator: &str) -> Option<Known> {
     let (inputs, attributes): (_, &[&str]) = match operator {
         "Constant" => (0..=0, &["value", "value_float", "value_int", "value_ints"]),
-        "Identity" | "Relu" => (1..=1, &[]),
+        "Identity" | "Relu" | "Tanh" | "Sigmoid" | "Softplus" => (1..=1, &[]),
         "Dropout" => (1..=3, &["ratio", "seed"]),
-        "LeakyRelu" => (1..=1, &["alpha"]),
+        "LeakyRelu" | "Elu" => (1..=1, &["alpha"]),
         "Flatten" => (1..=1, &["axis"]),
         "Shape" => (1..=1, &["start", "end"]),
         "Gather" => (2..=2, &["axis"]),

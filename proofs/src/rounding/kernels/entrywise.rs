@@ -3,7 +3,7 @@
 
 use crate::statement::{Activation, ChannelActivation, Operation};
 
-/// Applies the activation to every entry; NaN stays NaN. A leaky relu rounds once, the others not at all.
+/// Applies the activation to every entry; NaN stays NaN. A leaky relu rounds once, relu and abs not at all; the smooth ones are not done here.
 pub fn activate(activation: Activation, values: &mut [f64]) {
     for value in values {
         // Not `max`, which drops NaN.
