@@ -36,9 +36,10 @@
 //! | `residual-dense` | `NAME.weight`, `NAME.bias`, `NAME.factor` | the same |
 //! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
+//! | `residual-block` | `NAME.weight`, `NAME.bias`, `NAME.output`; `NAME.path`, `NAME.output_bias` or none | `(inner, n)`, `(inner,)`, `(m, inner)`; `(m, n)`, `(m,)`; without a path the input is added as it is |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
-//! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
+//! `relu` and `leaky-relu` (with a number `slope`) have none. The activation of a `residual-block` is ReLU, or leaky with a number `slope`. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
 //!
 //! ```toml
@@ -161,6 +162,21 @@ pub enum Plan {
         /// Length of the input.
         features: usize,
     },
+    /// A residual block with one hidden layer: `weight`, `bias`, `output`, and `path`, `output_bias` where there are any.
+    Block {
+        /// Behind the hidden layer.
+        activation: Activation,
+        /// Length of the input.
+        features: usize,
+        /// Hidden neurons.
+        inner: usize,
+        /// Length of the output.
+        outputs: usize,
+        /// Whether there is a tensor `path`; else the input is added as it is.
+        path: bool,
+        /// Whether there is a tensor `output_bias`.
+        bias: bool,
+    },
 }
 
 /// A layer of an architecture.
@@ -268,6 +284,14 @@ impl Architecture {
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
+            Plan::Block {
+                features,
+                inner,
+                outputs,
+                path,
+                bias,
+                ..
+            } => inner * (features + 1 + outputs) + usize::from(path) * outputs * features + usize::from(bias) * outputs,
             Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten | Plan::Activation(_) => 0,
         };
         self.layers.iter().map(|layer| count(layer.plan)).sum()
@@ -283,7 +307,10 @@ impl Architecture {
             None => {}
         }
         self.layers.iter().find_map(|layer| match layer.plan {
-            Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
+            Plan::Affine { features, .. }
+            | Plan::Dense { features, .. }
+            | Plan::Head { features, .. }
+            | Plan::Block { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
             Plan::Activation(_) => None,
@@ -309,7 +336,8 @@ impl Architecture {
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }
-                | Plan::Affine { features: found, .. } => {
+                | Plan::Affine { features: found, .. }
+                | Plan::Block { features: found, .. } => {
                     features = features.or(Some(found));
                 }
                 Plan::PadChannels { .. } | Plan::Flatten | Plan::Activation(_) | Plan::Elementwise { .. } => {}

@@ -4,6 +4,7 @@
 //! each can be tested against the other, and it says what the deployed program computes, up to the order of summation and the last
 //! bit of `exp`.
 
+mod block;
 mod convolution;
 mod factor;
 mod float;

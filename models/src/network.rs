@@ -1,7 +1,7 @@
 //! A checkpoint and an architecture as one map over the reals.
 
 use lipcert_proofs::CheckError;
-use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
+use lipcert_proofs::statement::{Hidden, Kernel, Layer, Matrix, NetworkMap, ResidualBlock, Scale, Shape};
 
 use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
@@ -235,6 +235,32 @@ impl Builder<'_> {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,
             },
+            Plan::Block {
+                activation,
+                features,
+                inner,
+                outputs,
+                path,
+                bias,
+            } => {
+                let matrix = |field, rows, cols| Matrix::new(field, rows, cols, self.read(name, field)?).map_err(refuse);
+                let hidden = Hidden {
+                    weight: matrix("weight", inner, features)?,
+                    bias: self.read(name, "bias")?,
+                };
+                let path = if path {
+                    Some(matrix("path", outputs, features)?)
+                } else {
+                    None
+                };
+                let bias = if bias {
+                    self.read(name, "output_bias")?
+                } else {
+                    vec![0.0; outputs]
+                };
+                let block = ResidualBlock::new(path, vec![hidden], activation, matrix("output", outputs, inner)?, bias);
+                Layer::ResidualBlock(block.map_err(refuse)?)
+            }
         })
     }
 }

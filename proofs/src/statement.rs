@@ -5,12 +5,18 @@
 
 mod chain;
 mod decimal;
+mod grouped;
 mod layer;
 mod network;
+mod residual;
+mod system;
 mod tensor;
 
 pub use chain::Chain;
 pub use decimal::Decimal;
+pub use grouped::{GroupedChain, Groups};
 pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
+pub use residual::{Hidden, ResidualBlock};
+pub use system::{Equilibrium, Feedback};
 pub use tensor::{Kernel, Matrix};

@@ -65,23 +65,66 @@ struct Normalization {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum Declared {
-    PadChannels { name: String, channels: usize },
-    SllConv { name: String },
-    SllConvWeighted { name: String },
-    ResidualConv { name: String },
-    AolDense { name: String },
-    SllDense { name: String },
-    ResidualDense { name: String },
-    AveragePool { name: String, size: usize, divisor: u32 },
-    Flatten { name: String },
-    Dense { name: String },
-    Relu { name: String },
-    LeakyRelu { name: String, slope: f64 },
-    Add { name: String },
-    Subtract { name: String },
-    Multiply { name: String },
-    Divide { name: String },
-    NormalizedHead { name: String },
+    PadChannels {
+        name: String,
+        channels: usize,
+    },
+    SllConv {
+        name: String,
+    },
+    SllConvWeighted {
+        name: String,
+    },
+    ResidualConv {
+        name: String,
+    },
+    AolDense {
+        name: String,
+    },
+    SllDense {
+        name: String,
+    },
+    ResidualDense {
+        name: String,
+    },
+    AveragePool {
+        name: String,
+        size: usize,
+        divisor: u32,
+    },
+    Flatten {
+        name: String,
+    },
+    Dense {
+        name: String,
+    },
+    Relu {
+        name: String,
+    },
+    LeakyRelu {
+        name: String,
+        slope: f64,
+    },
+    Add {
+        name: String,
+    },
+    Subtract {
+        name: String,
+    },
+    Multiply {
+        name: String,
+    },
+    Divide {
+        name: String,
+    },
+    NormalizedHead {
+        name: String,
+    },
+    ResidualBlock {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slope: Option<f64>,
+    },
 }
 
 impl Declared {
@@ -103,7 +146,8 @@ impl Declared {
             | Self::Subtract { name }
             | Self::Multiply { name }
             | Self::Divide { name }
-            | Self::NormalizedHead { name } => name,
+            | Self::NormalizedHead { name }
+            | Self::ResidualBlock { name, .. } => name,
         }
     }
 
@@ -127,6 +171,7 @@ impl Declared {
             Self::Multiply { .. } => ("multiply", false, false),
             Self::Divide { .. } => ("divide", false, false),
             Self::NormalizedHead { .. } => ("normalized-head", true, true),
+            Self::ResidualBlock { .. } => ("residual-block", false, false),
         }
     }
 
@@ -223,6 +268,13 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 Operation::Divide => Declared::Divide { name },
             },
             Plan::Head { .. } => Declared::NormalizedHead { name },
+            Plan::Block { activation, .. } => Declared::ResidualBlock {
+                name,
+                slope: match activation {
+                    Activation::Relu => None,
+                    Activation::LeakyRelu { slope } => Some(slope),
+                },
+            },
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -337,6 +389,23 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
             Plan::Head {
                 classes: weight[0],
                 features: weight[1],
+            }
+        }
+        Declared::ResidualBlock { slope, .. } => {
+            let weight = parameters.take("weight", &[&[0, 0]])?;
+            let (inner, features) = (weight[0], weight[1]);
+            parameters.take("bias", &[&[inner], &[1, inner]])?;
+            let path = parameters.find("path", &[&[0, features]])?;
+            // Without a path the output has the size of the input.
+            let rows = path.as_ref().map_or(features, |path| path[0]);
+            let outputs = parameters.take("output", &[&[rows, inner]])?[0];
+            Plan::Block {
+                activation: slope.map_or(Activation::Relu, |slope| Activation::LeakyRelu { slope }),
+                features,
+                inner,
+                outputs,
+                path: path.is_some(),
+                bias: parameters.find("output_bias", &[&[outputs], &[1, outputs]])?.is_some(),
             }
         }
     })

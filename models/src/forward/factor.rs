@@ -36,7 +36,8 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::Dense { .. }
         | Layer::Activation(_)
         | Layer::Elementwise { .. }
-        | Layer::NormalizedHead { .. } => Vec::new(),
+        | Layer::NormalizedHead { .. }
+        | Layer::ResidualBlock(_) => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use lipcert_proofs::statement::{Activation, Layer, Matrix, Operation as Arithmet
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
+use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
 
@@ -53,6 +54,8 @@ enum Operation<T> {
     Activation { negative: T },
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
+    /// A path of its own beside hidden layers.
+    Block(Block<T>),
 }
 
 impl<T: Float> Step<T> {
@@ -105,6 +108,7 @@ impl<T: Float> Step<T> {
                 operation: *operation,
                 operand: vector(operand),
             },
+            Layer::ResidualBlock(block) => Operation::Block(Block::new(block)),
         };
         Self {
             input: shape.len(),
@@ -202,6 +206,7 @@ impl<T: Float> Step<T> {
                 Arithmetic::Multiply => x * operand,
                 Arithmetic::Divide => x / operand,
             },
+            Operation::Block(block) => block.apply(&x),
         }
     }
 }
@@ -229,10 +234,10 @@ fn normalized<T: Float>(mut weight: Array2<T>) -> Array2<T> {
     weight
 }
 
-fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
+pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
     Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
 }
 
-fn vector<T: Float>(source: &[f64]) -> Array1<T> {
+pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
     source.iter().map(|value| T::of(*value)).collect()
 }

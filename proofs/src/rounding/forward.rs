@@ -9,10 +9,12 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::kernels::residual::residual_block;
+use super::residual_error;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +99,7 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Entrywise(Entrywise<'a>, ErrorBound),
+    Block(&'a ResidualBlock, ErrorBound),
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -119,7 +122,13 @@ impl Step<'_> {
     const fn radius(&self) -> usize {
         match self {
             Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
+            Self::Pad(_)
+            | Self::Dense(..)
+            | Self::Pool { .. }
+            | Self::Flatten
+            | Self::Affine { .. }
+            | Self::Entrywise(..)
+            | Self::Block(..) => 0,
         }
     }
 }
@@ -234,6 +243,10 @@ impl<'a> Evaluator<'a> {
                 }
                 Step::Entrywise(entrywise, bound) => {
                     entrywise.apply(&mut values);
+                    bound
+                }
+                Step::Block(block, bound) => {
+                    values = residual_block(block, &values);
                     bound
                 }
                 // Steps on images: none of them accepts a vector.
@@ -393,7 +406,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     entrywise.apply(&mut self.sample);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
-                Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
+                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -469,5 +482,6 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
             Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
         }
+        Layer::ResidualBlock(block) => Step::Block(block, residual_error::residual_block(lipschitz, block)),
     })
 }

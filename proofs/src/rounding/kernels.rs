@@ -17,6 +17,7 @@ pub mod entrywise;
 pub mod image;
 pub mod norm;
 pub mod pool;
+pub mod residual;
 
 use pulp::Simd;
 

@@ -2,6 +2,7 @@
 
 use super::decimal::Decimal;
 use super::network::Shape;
+use super::residual::ResidualBlock;
 use super::tensor::{Kernel, Matrix, check_finite};
 use crate::error::CheckError;
 
@@ -128,6 +129,7 @@ pub enum Operation {
 /// | `Activation` | any | same |
 /// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
+/// | `ResidualBlock` | `(n,)` | `(m,)` |
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// `x ↦ (x − mean) / std`, a channel at a time.
@@ -192,6 +194,8 @@ pub enum Layer {
         /// `(classes,)`.
         bias: Vec<f64>,
     },
+    /// `x ↦ A x + B σ(… σ(C_1 x + b_1) …) + c`: a path of its own beside hidden layers.
+    ResidualBlock(ResidualBlock),
 }
 
 impl Layer {
@@ -223,6 +227,7 @@ impl Layer {
                 Operation::Divide => "divide",
             },
             Self::NormalizedHead { .. } => "normalized-head",
+            Self::ResidualBlock(_) => "residual-block",
         }
     }
 
@@ -236,7 +241,11 @@ impl Layer {
             | Self::Flatten
             | Self::Activation(_)
             | Self::Elementwise { .. } => true,
-            Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
+            Self::ResidualConv { .. }
+            | Self::ResidualDense { .. }
+            | Self::Dense { .. }
+            | Self::NormalizedHead { .. }
+            | Self::ResidualBlock(_) => false,
         }
     }
 
@@ -365,6 +374,7 @@ impl Layer {
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }
+            Self::ResidualBlock(block) => flat("input", block.inputs()).map(|()| Shape::Flat(block.outputs())),
         }
     }
 }
