@@ -9,6 +9,7 @@ mod lower;
 mod multipliers;
 mod prove;
 pub mod report;
+mod residual;
 pub mod solve;
 pub mod verify;
 

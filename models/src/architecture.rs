@@ -36,6 +36,7 @@
 //! | `residual-dense` | `NAME.weight`, `NAME.bias`, `NAME.factor` | the same |
 //! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
+//! | `residual-block` | `NAME.weight`, `NAME.bias`, `NAME.output`; `NAME.path`, `NAME.output_bias` or none | `(inner, n)`, `(inner,)`, `(m, inner)`; `(m, n)`, `(m,)`; without a path the input is added as it is |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
 //! | `prelu`, `lprelu` | `NAME.weight` | `(channels,)` or `(1,)`; `lprelu` clamps to `[−1, 1]` |
@@ -43,7 +44,7 @@
 //! | `householder`, `projection-pool` | `NAME.theta` | `(pairs,)`; clamped to `[0, π]` for the pool |
 //! | `householder-2` | `NAME.theta0`, `NAME.theta1`, `NAME.theta2` | `(pairs,)`, clamped to `[0, 2π]` |
 //!
-//! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The other kinds have none, but for some a field:
+//! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The activation of a `residual-block` is ReLU, or leaky with a number `slope`. The other kinds have none, but for some a field:
 //!
 //! | kind | fields | map |
 //! |---|---|---|
@@ -212,6 +213,21 @@ pub enum Plan {
     },
     /// Entries moved, dropped, added or pooled.
     Resample(Resample),
+    /// A residual block with one hidden layer: `weight`, `bias`, `output`, and `path`, `output_bias` where there are any.
+    Block {
+        /// Behind the hidden layer.
+        activation: Activation,
+        /// Length of the input.
+        features: usize,
+        /// Hidden neurons.
+        inner: usize,
+        /// Length of the output.
+        outputs: usize,
+        /// Whether there is a tensor `path`; else the input is added as it is.
+        path: bool,
+        /// Whether there is a tensor `output_bias`.
+        bias: bool,
+    },
 }
 
 impl Plan {
@@ -335,6 +351,14 @@ impl Architecture {
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
+            Plan::Block {
+                features,
+                inner,
+                outputs,
+                path,
+                bias,
+                ..
+            } => inner * (features + 1 + outputs) + usize::from(path) * outputs * features + usize::from(bias) * outputs,
             Plan::ChannelActivation { kind, units } => units * if kind == ChannelKind::N { 2 } else { 1 },
             Plan::Paired { map, pairs } => pairs * map.angles(),
             Plan::PadChannels { .. }
@@ -357,7 +381,10 @@ impl Architecture {
             None => {}
         }
         self.layers.iter().find_map(|layer| match layer.plan {
-            Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
+            Plan::Affine { features, .. }
+            | Plan::Dense { features, .. }
+            | Plan::Head { features, .. }
+            | Plan::Block { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
             plan if plan.needs_image() => Some(None),
@@ -389,7 +416,8 @@ impl Architecture {
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }
-                | Plan::Affine { features: found, .. } => {
+                | Plan::Affine { features: found, .. }
+                | Plan::Block { features: found, .. } => {
                     features = features.or(Some(found));
                 }
                 // Channels and pixels change in other ways than the formula says.

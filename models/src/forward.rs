@@ -5,6 +5,7 @@
 //! bit of `exp`.
 
 mod activation;
+mod block;
 mod convolution;
 mod factor;
 mod float;

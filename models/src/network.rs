@@ -1,7 +1,9 @@
 //! A checkpoint and an architecture as one map over the reals.
 
 use lipcert_proofs::CheckError;
-use lipcert_proofs::statement::{ChannelActivation, Kernel, Layer, Matrix, NetworkMap, PairMap, Paired, Scale, Shape};
+use lipcert_proofs::statement::{
+    ChannelActivation, Hidden, Kernel, Layer, Matrix, NetworkMap, PairMap, Paired, ResidualBlock, Scale, Shape,
+};
 
 use crate::architecture::{
     Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, angle_fields, too_large,
@@ -251,6 +253,32 @@ impl Builder<'_> {
                 })
             }
             Plan::Resample(map) => Layer::Resample(map),
+            Plan::Block {
+                activation,
+                features,
+                inner,
+                outputs,
+                path,
+                bias,
+            } => {
+                let matrix = |field, rows, cols| Matrix::new(field, rows, cols, self.read(name, field)?).map_err(refuse);
+                let hidden = Hidden {
+                    weight: matrix("weight", inner, features)?,
+                    bias: self.read(name, "bias")?,
+                };
+                let path = if path {
+                    Some(matrix("path", outputs, features)?)
+                } else {
+                    None
+                };
+                let bias = if bias {
+                    self.read(name, "output_bias")?
+                } else {
+                    vec![0.0; outputs]
+                };
+                let block = ResidualBlock::new(path, vec![hidden], activation, matrix("output", outputs, inner)?, bias);
+                Layer::ResidualBlock(block.map_err(refuse)?)
+            }
         })
     }
 

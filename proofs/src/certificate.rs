@@ -89,6 +89,11 @@ pub enum Witness {
         /// `λ` bounds the square of the norm of the joint map.
         inside: GramClaim,
     },
+    /// [`rules::residual_lmi`], for the claimed bound.
+    ResidualLmi {
+        /// The diagonals `Λ_1, …, Λ_h`, one vector a hidden layer.
+        multipliers: Vec<Vec<f64>>,
+    },
 }
 
 impl Witness {
@@ -101,6 +106,7 @@ impl Witness {
             Self::Tolerance { .. } => "tolerance",
             Self::OperatorNorm { .. } => "operator-norm",
             Self::NormalizedRows { .. } => "normalized-rows",
+            Self::ResidualLmi { .. } => "residual-lmi",
         }
     }
 
@@ -108,7 +114,7 @@ impl Witness {
     #[must_use]
     pub const fn inside(&self) -> Option<&GramClaim> {
         match self {
-            Self::Structural {} => None,
+            Self::Structural {} | Self::ResidualLmi { .. } => None,
             Self::Formula { inside } => inside.as_ref(),
             Self::Tolerance { inside } | Self::OperatorNorm { inside } | Self::NormalizedRows { inside } => Some(inside),
         }
@@ -178,7 +184,8 @@ impl<'a> Prepared<'a> {
             | Layer::ChannelActivation(_)
             | Layer::Groupwise(_)
             | Layer::Paired(_)
-            | Layer::Resample(_) => {}
+            | Layer::Resample(_)
+            | Layer::ResidualBlock(_) => {}
         }
         Ok(prepared)
     }
@@ -334,6 +341,10 @@ impl<'a> LayerCertificate<'a> {
             Witness::NormalizedRows { inside } => match &prepared.head {
                 Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, Output::All)?,
                 None => return Err(mismatch()),
+            },
+            Witness::ResidualLmi { multipliers } => match prepared.layer {
+                Layer::ResidualBlock(block) => rules::residual_lmi::bound_up(block, multipliers, claim.lipschitz)?,
+                _ => return Err(mismatch()),
             },
             Witness::Tolerance { .. } | Witness::OperatorNorm { .. } => return Err(mismatch()),
         };

@@ -11,6 +11,10 @@
 //! | [`common_condition`] | `A Aᵀ ⪯ diag(t)` and how far `t` is from the best | `t`, vectors of the dual |
 //! | [`operator_norm`] | `‖W‖₂` of a dense layer | `λ` with `W Wᵀ ⪯ λ I` |
 //! | [`lipsdp`] | the bound of a chain of dense layers and activations | diagonal multipliers |
+//! | [`residual_lmi`] | the bound of a residual block, one hidden layer or more | diagonal multipliers |
+//! | [`lipsdp_groupwise`] | the bound of a chain with MaxMin, GroupSort or Householder activations | two numbers a group |
+//! | [`equilibrium`] | that an equation has one solution, and its bound | a diagonal multiplier |
+//! | [`contraction`] | that a recurrent map forgets its state | a metric |
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
@@ -19,11 +23,15 @@ pub mod cholesky;
 pub mod circulant_grid;
 pub mod common_condition;
 pub mod compose;
+pub mod contraction;
 pub mod diagonal_dominance;
+pub mod equilibrium;
 pub mod formula;
 pub mod last_layer;
 pub mod lipsdp;
+pub mod lipsdp_groupwise;
 pub mod margin;
 pub mod operator_norm;
+pub mod residual_lmi;
 pub mod structural;
 pub mod tolerance;

@@ -6,17 +6,23 @@
 mod activation;
 mod chain;
 mod decimal;
+mod grouped;
 mod groupwise;
 mod layer;
 mod network;
 mod resample;
+mod residual;
+mod system;
 mod tensor;
 
 pub use activation::{Activation, ChannelActivation};
 pub use chain::Chain;
 pub use decimal::Decimal;
+pub use grouped::{GroupedChain, Groups};
 pub use groupwise::{ANGLE_LIMIT, Groupwise, PairMap, Paired, Pairing};
 pub use layer::{Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
 pub use resample::{BlockOrder, Over, Resample};
+pub use residual::{Hidden, ResidualBlock};
+pub use system::{Equilibrium, Feedback};
 pub use tensor::{Kernel, Matrix};

@@ -16,7 +16,7 @@ use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output, Scale};
 use lipcert_solver::eigenvalue::{approx_dense, approx_on_grid};
 use rayon::prelude::*;
 
-use super::Progress;
+use super::{Progress, residual};
 use crate::results::LayerResult;
 
 /// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
@@ -205,6 +205,7 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
             lipschitz: structural::bound_up(layer)?,
             witness: Witness::Structural {},
         }),
+        Layer::ResidualBlock(block) => residual::find(block),
     }
 }
 

@@ -215,6 +215,11 @@ enum Declared {
     Elu {
         name: String,
     },
+    ResidualBlock {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slope: Option<f64>,
+    },
 }
 
 impl Declared {
@@ -259,7 +264,8 @@ impl Declared {
             | Self::Center { name, .. }
             | Self::MaxPool { name, .. }
             | Self::NormPool { name, .. }
-            | Self::PairMax { name } => name,
+            | Self::PairMax { name }
+            | Self::ResidualBlock { name, .. } => name,
         }
     }
 
@@ -306,6 +312,7 @@ impl Declared {
             Self::MaxPool { .. } => ("max-pool", false, false),
             Self::NormPool { .. } => ("norm-pool", false, false),
             Self::PairMax { .. } => ("pair-max", false, false),
+            Self::ResidualBlock { .. } => ("residual-block", false, false),
         }
     }
 
@@ -449,6 +456,14 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 Resample::MaxPool { size, stride } => Declared::MaxPool { name, size, stride },
                 Resample::NormPool { size } => Declared::NormPool { name, size },
                 Resample::PairMax => Declared::PairMax { name },
+            },
+            Plan::Block { activation, .. } => Declared::ResidualBlock {
+                name,
+                slope: match activation {
+                    Activation::Relu => None,
+                    Activation::LeakyRelu { slope } => Some(slope),
+                    _ => None,
+                },
             },
         }
     });
@@ -624,6 +639,23 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
         })?,
         Declared::NormPool { size, .. } => resample(Resample::NormPool { size: *size })?,
         Declared::PairMax { .. } => resample(Resample::PairMax)?,
+        Declared::ResidualBlock { slope, .. } => {
+            let weight = parameters.take("weight", &[&[0, 0]])?;
+            let (inner, features) = (weight[0], weight[1]);
+            parameters.take("bias", &[&[inner], &[1, inner]])?;
+            let path = parameters.find("path", &[&[0, features]])?;
+            // Without a path the output has the size of the input.
+            let rows = path.as_ref().map_or(features, |path| path[0]);
+            let outputs = parameters.take("output", &[&[rows, inner]])?[0];
+            Plan::Block {
+                activation: slope.map_or(Activation::Relu, |slope| Activation::LeakyRelu { slope }),
+                features,
+                inner,
+                outputs,
+                path: path.is_some(),
+                bias: parameters.find("output_bias", &[&[outputs], &[1, outputs]])?.is_some(),
+            }
+        }
     })
 }
 

@@ -40,7 +40,8 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::ChannelActivation(_)
         | Layer::Groupwise(_)
         | Layer::Paired(_)
-        | Layer::Resample(_) => Vec::new(),
+        | Layer::Resample(_)
+        | Layer::ResidualBlock(_) => Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
 use super::activation::activate;
+use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
 use super::weightless::Weightless;
@@ -57,6 +58,8 @@ enum Operation<T> {
     Elementwise { operation: Arithmetic, operand: Array1<T> },
     /// Activations with parameters or groups, and maps without weights.
     Weightless(Weightless<T>),
+    /// A path of its own beside hidden layers.
+    Block(Block<T>),
 }
 
 impl<T: Float> Step<T> {
@@ -107,6 +110,7 @@ impl<T: Float> Step<T> {
             Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
                 Operation::Weightless(Weightless::new(layer, shape))
             }
+            Layer::ResidualBlock(block) => Operation::Block(Block::new(block)),
         };
         Self {
             input: shape.len(),
@@ -205,6 +209,7 @@ impl<T: Float> Step<T> {
                 Arithmetic::Divide => x / operand,
             },
             Operation::Weightless(map) => map.apply(&x, self.output),
+            Operation::Block(block) => block.apply(&x),
         }
     }
 }
@@ -232,10 +237,10 @@ fn normalized<T: Float>(mut weight: Array2<T>) -> Array2<T> {
     weight
 }
 
-fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
+pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
     Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
 }
 
-fn vector<T: Float>(source: &[f64]) -> Array1<T> {
+pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
     source.iter().map(|value| T::of(*value)).collect()
 }

@@ -240,7 +240,7 @@ fn inverse_roots_up(factor: &Factor) -> Vec<f64> {
 }
 
 /// Upper bounds of `‖|diag(scales) W|‖₂`, by Schur and by Frobenius, and of the largest norm of a row of `W`.
-fn absolute_norm_up(weight: &Matrix, scales: &[f64]) -> (f64, f64) {
+pub(super) fn absolute_norm_up(weight: &Matrix, scales: &[f64]) -> (f64, f64) {
     let rows = weight.rows();
     let mut columns = vec![0.0; weight.cols()];
     let (mut largest_row, mut frobenius, mut longest) = (0.0, 0.0, 0.0);

@@ -9,12 +9,14 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::kernels::residual::residual_block;
+use super::residual_error;
 use super::smooth::apply_up;
 use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +102,7 @@ enum Step<'a> {
     },
     Entrywise(Entrywise<'a>, ErrorBound),
     Sample(SampleMap<'a>, ErrorBound),
+    Block(&'a ResidualBlock, ErrorBound),
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -135,7 +138,8 @@ impl Step<'_> {
             | Self::Flatten
             | Self::Affine { .. }
             | Self::Entrywise(..)
-            | Self::Sample(..) => 0,
+            | Self::Sample(..)
+            | Self::Block(..) => 0,
         }
     }
 }
@@ -304,6 +308,10 @@ impl<'a> Evaluator<'a> {
                     values = outputs;
                     bound
                 }
+                Step::Block(block, bound) => {
+                    values = residual_block(block, &values);
+                    bound
+                }
                 // Steps on images: none of them accepts a vector.
                 Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
                     errors.fill(f64::NAN);
@@ -465,7 +473,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     std::mem::swap(&mut self.sample, &mut self.spare);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
-                Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
+                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -546,5 +554,6 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             let (map, bound) = SampleMap::new(layer, certificate.input(), lipschitz).ok_or(mismatch)?;
             Step::Sample(map, bound)
         }
+        Layer::ResidualBlock(block) => Step::Block(block, residual_error::residual_block(lipschitz, block)),
     })
 }

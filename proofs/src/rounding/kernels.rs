@@ -20,6 +20,7 @@ pub mod norm;
 pub mod pair;
 pub mod pool;
 pub mod resample;
+pub mod residual;
 
 use pulp::Simd;
 

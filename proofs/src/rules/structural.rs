@@ -83,12 +83,14 @@ pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
                 Ok(gains.fold(0.0, max))
             }
         },
-        Layer::ResidualConv { .. } | Layer::ResidualDense { .. } | Layer::Dense { .. } | Layer::NormalizedHead { .. } => {
-            Err(CheckError::RuleMismatch {
-                rule: "structural",
-                kind: layer.kind(),
-            })
-        }
+        Layer::ResidualConv { .. }
+        | Layer::ResidualDense { .. }
+        | Layer::Dense { .. }
+        | Layer::NormalizedHead { .. }
+        | Layer::ResidualBlock(_) => Err(CheckError::RuleMismatch {
+            rule: "structural",
+            kind: layer.kind(),
+        }),
         Layer::ChannelActivation(ChannelActivation::Prelu { slope }) => Ok(slope.iter().fold(1.0, |most, s| max(most, s.abs()))),
         Layer::ChannelActivation(ChannelActivation::N { .. }) | Layer::Groupwise(_) | Layer::Paired(_) => Ok(1.0),
         Layer::Resample(Resample::MaxPool { size, stride }) => {

@@ -5,6 +5,7 @@ use super::decimal::Decimal;
 use super::groupwise::{Groupwise, Paired};
 use super::network::{Shape, require_size};
 use super::resample::Resample;
+use super::residual::ResidualBlock;
 use super::tensor::{Kernel, Matrix, check_finite};
 use crate::error::CheckError;
 
@@ -111,6 +112,7 @@ pub enum Operation {
 /// | `Groupwise` | any, units in whole groups | same; `Crelu` twice the units |
 /// | `Paired` | any, an even number of units | same; `Projection` half the units |
 /// | `Resample` | see [`Resample`] | |
+/// | `ResidualBlock` | `(n,)` | `(m,)` |
 ///
 /// A unit is a channel of an image or an entry of a vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,6 +187,8 @@ pub enum Layer {
     Paired(Paired),
     /// Entries moved, dropped, added or pooled.
     Resample(Resample),
+    /// `x ↦ A x + B σ(… σ(C_1 x + b_1) …) + c`: a path of its own beside hidden layers.
+    ResidualBlock(ResidualBlock),
 }
 
 impl Layer {
@@ -219,6 +223,7 @@ impl Layer {
             Self::Groupwise(groupwise) => groupwise.kind(),
             Self::Paired(paired) => paired.kind(),
             Self::Resample(resample) => resample.kind(),
+            Self::ResidualBlock(_) => "residual-block",
         }
     }
 
@@ -236,7 +241,11 @@ impl Layer {
             | Self::Groupwise(_)
             | Self::Paired(_)
             | Self::Resample(_) => true,
-            Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
+            Self::ResidualConv { .. }
+            | Self::ResidualDense { .. }
+            | Self::Dense { .. }
+            | Self::NormalizedHead { .. }
+            | Self::ResidualBlock(_) => false,
         }
     }
 
@@ -372,6 +381,7 @@ impl Layer {
             Self::Groupwise(groupwise) => groupwise.output_shape(input),
             Self::Paired(paired) => paired.output_shape(input),
             Self::Resample(resample) => resample.output_shape(input),
+            Self::ResidualBlock(block) => flat("input", block.inputs()).map(|()| Shape::Flat(block.outputs())),
         }
     }
 }
