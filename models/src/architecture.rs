@@ -34,9 +34,20 @@
 //! | `residual-conv` | `NAME.kernel`, `NAME.bias`, `NAME.factor` | the same; `factor` is `1/T` |
 //! | `sll-dense`, `aol-dense` | `NAME.weight`, `NAME.bias`, `NAME.q` | `(inner, n)`, `(inner,)`, `(inner,)` |
 //! | `residual-dense` | `NAME.weight`, `NAME.bias`, `NAME.factor` | the same |
+//! | `cpl-conv` | `NAME.kernel`, `NAME.bias` | the same; `T` is the square of the operator norm, a tensor `NAME.u` is not read |
+//! | `cpl-dense`, `cpl-frobenius` | `NAME.weight`, `NAME.bias` | `(inner, n)`, `(inner,)`; the same, or the Frobenius norm |
+//! | `aol` (with a number `epsilon`, else 0), `frobenius` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)` |
+//! | `spectral`, `bjorck` | the same, and `NAME.sigma`, or `NAME.u` and `NAME.v`, or none | `()` or `(1,)`; `(m,)`, `(n,)` |
+//! | `cayley` | `NAME.weight`, `NAME.alpha` or none, `NAME.bias` or none | `(m, n)`, `()` or `(1,)`, `(m,)` |
+//! | `householder` | `NAME.vectors`, `NAME.bias` or none | `(k, n)`, `(n,)` |
+//! | `sandwich` | `NAME.weight`, `NAME.psi`, `NAME.bias`, `NAME.alpha` or none | `(q, q + p)`, `(q,)`, `(q,)`, `()` or `(1,)` |
 //! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
+//!
+//! `spectral`, `frobenius` and `bjorck` take a number `offset` (else 0), which is added to the divisor; `bjorck` also `beta` (else 0.5) and `iterations`. A
+//! tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. `sandwich`
+//! takes an `activation`, `relu` or `leaky-relu`, the latter with a `slope`.
 //!
 //! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
@@ -58,6 +69,7 @@
 mod declared;
 mod dense;
 mod error;
+mod formula;
 mod sll;
 
 use std::collections::BTreeMap;
@@ -73,6 +85,7 @@ pub(crate) use declared::{MAX_SIDE, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;
+pub use formula::{DivisorPlan, FormulaPlan};
 
 /// Name of the architecture that an ONNX graph is.
 pub const ONNX: &str = "onnx";
@@ -86,15 +99,20 @@ pub enum ScaleKind {
     Weighted,
     /// From the tensor `factor`, which is `1/T`.
     Stored,
+    /// The square of the operator norm of the weight.
+    Norm,
+    /// The square of the Frobenius norm of the weight.
+    Frobenius,
 }
 
 impl ScaleKind {
-    /// Name of the tensor that belongs to it.
+    /// Name of the tensor that belongs to it, if there is one.
     #[must_use]
-    pub const fn tensor(self) -> &'static str {
+    pub const fn tensor(self) -> Option<&'static str> {
         match self {
-            Self::RowSum | Self::Weighted => "q",
-            Self::Stored => "factor",
+            Self::RowSum | Self::Weighted => Some("q"),
+            Self::Stored => Some("factor"),
+            Self::Norm | Self::Frobenius => None,
         }
     }
 }
@@ -160,6 +178,28 @@ pub enum Plan {
         classes: usize,
         /// Length of the input.
         features: usize,
+    },
+    /// A dense layer whose weight is computed from free parameters.
+    Formula {
+        /// Which.
+        formula: FormulaPlan,
+        /// Length of the output.
+        outputs: usize,
+        /// Length of the input.
+        features: usize,
+        /// Whether there is a tensor `bias`.
+        bias: bool,
+    },
+    /// A sandwich layer: `weight`, `psi`, `bias`, and `alpha` if it is there.
+    Sandwich {
+        /// Between its two weights.
+        activation: Activation,
+        /// Length of the output.
+        outputs: usize,
+        /// Length of the input.
+        features: usize,
+        /// Whether there is a tensor `alpha`.
+        alpha: bool,
     },
 }
 
@@ -262,9 +302,24 @@ impl Architecture {
     pub fn parameters(&self) -> usize {
         let count = |plan| match plan {
             Plan::Conv {
-                inner, channels, size, ..
-            } => inner * (channels * size * size + 2),
-            Plan::Dense { inner, features, .. } => inner * (features + 2),
+                scale,
+                inner,
+                channels,
+                size,
+            } => inner * (channels * size * size + 1 + usize::from(scale.tensor().is_some())),
+            Plan::Dense { scale, inner, features } => inner * (features + 1 + usize::from(scale.tensor().is_some())),
+            Plan::Formula {
+                formula,
+                outputs,
+                features,
+                bias,
+            } => formula.parameters(outputs, features) + if bias { outputs } else { 0 },
+            Plan::Sandwich {
+                outputs,
+                features,
+                alpha,
+                ..
+            } => outputs * (outputs + features + 2) + usize::from(alpha),
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
@@ -283,7 +338,11 @@ impl Architecture {
             None => {}
         }
         self.layers.iter().find_map(|layer| match layer.plan {
-            Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
+            Plan::Affine { features, .. }
+            | Plan::Dense { features, .. }
+            | Plan::Head { features, .. }
+            | Plan::Formula { features, .. }
+            | Plan::Sandwich { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
             Plan::Activation(_) => None,
@@ -309,7 +368,9 @@ impl Architecture {
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }
-                | Plan::Affine { features: found, .. } => {
+                | Plan::Affine { features: found, .. }
+                | Plan::Formula { features: found, .. }
+                | Plan::Sandwich { features: found, .. } => {
                     features = features.or(Some(found));
                 }
                 Plan::PadChannels { .. } | Plan::Flatten | Plan::Activation(_) | Plan::Elementwise { .. } => {}

@@ -7,6 +7,7 @@
 mod convolution;
 mod factor;
 mod float;
+mod formula;
 mod steps;
 
 use std::ops::Range;

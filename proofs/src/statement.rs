@@ -5,12 +5,14 @@
 
 mod chain;
 mod decimal;
+mod dense_formula;
 mod layer;
 mod network;
 mod tensor;
 
 pub use chain::Chain;
 pub use decimal::Decimal;
+pub use dense_formula::{Bjorck, DenseFormula, Divisor, Sandwich};
 pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
 pub use tensor::{Kernel, Matrix};

@@ -6,6 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use super::Float;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::formula::{norm_factor, sandwich, weight};
 
 /// The smallest norm that a row of the head is divided by.
 const SMALLEST_NORM: f64 = 1e-12;
@@ -53,6 +54,13 @@ enum Operation<T> {
     Activation { negative: T },
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
+    /// `second · σ(first · x + bias)`.
+    Sandwich {
+        first: Array2<T>,
+        bias: Array1<T>,
+        negative: T,
+        second: Array2<T>,
+    },
 }
 
 impl<T: Float> Step<T> {
@@ -72,12 +80,12 @@ impl<T: Float> Step<T> {
             Layer::ResidualConv { kernel, bias, .. } => Operation::Conv {
                 convolution: Convolution::new(kernel, height, width),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::ResidualDense { weight, bias, .. } => Operation::Dense {
                 weight: matrix(weight),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::AveragePool { size, divisor } => Operation::Pool {
                 channels,
@@ -96,15 +104,25 @@ impl<T: Float> Step<T> {
                 bias: vector(bias),
             },
             Layer::Activation(activation) => Operation::Activation {
-                negative: match activation {
-                    Activation::Relu => T::zero(),
-                    Activation::LeakyRelu { slope } => T::of(*slope),
-                },
+                negative: negative(*activation),
             },
             Layer::Elementwise { operation, operand } => Operation::Elementwise {
                 operation: *operation,
                 operand: vector(operand),
             },
+            Layer::DenseFormula { formula, bias } => Operation::Affine {
+                weight: weight(formula),
+                bias: vector(bias),
+            },
+            Layer::Sandwich(layer) => {
+                let (first, second) = sandwich(layer);
+                Operation::Sandwich {
+                    first,
+                    bias: vector(&layer.bias),
+                    negative: negative(layer.activation),
+                    second,
+                }
+            }
         };
         Self {
             input: shape.len(),
@@ -196,6 +214,16 @@ impl<T: Float> Step<T> {
                 x.mapv_inplace(|value| if value < T::zero() { *negative * value } else { value });
                 x
             }
+            Operation::Sandwich {
+                first,
+                bias,
+                negative,
+                second,
+            } => {
+                let inner = x.dot(&first.t()) + bias;
+                let activated = inner.mapv_into(|value| if value < T::zero() { *negative * value } else { value });
+                activated.dot(&second.t())
+            }
             Operation::Elementwise { operation, operand } => match operation {
                 Arithmetic::Add => x + operand,
                 Arithmetic::Subtract => x - operand,
@@ -203,6 +231,14 @@ impl<T: Float> Step<T> {
                 Arithmetic::Divide => x / operand,
             },
         }
+    }
+}
+
+/// The factor of negative arguments.
+fn negative<T: Float>(activation: Activation) -> T {
+    match activation {
+        Activation::Relu => T::zero(),
+        Activation::LeakyRelu { slope } => T::of(slope),
     }
 }
 
@@ -229,10 +265,10 @@ fn normalized<T: Float>(mut weight: Array2<T>) -> Array2<T> {
     weight
 }
 
-fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
+pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
     Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
 }
 
-fn vector<T: Float>(source: &[f64]) -> Array1<T> {
+pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
     source.iter().map(|value| T::of(*value)).collect()
 }

@@ -2,4 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
+mod cpl;
+mod dense_formula;
+mod sandwich;
 mod sll;

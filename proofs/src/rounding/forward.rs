@@ -9,10 +9,11 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::sandwich::EnclosedSandwich;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Sandwich, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,11 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Entrywise(Entrywise<'a>, ErrorBound),
+    Sandwich {
+        layer: &'a Sandwich,
+        weights: &'a EnclosedSandwich,
+        bound: ErrorBound,
+    },
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -119,7 +125,13 @@ impl Step<'_> {
     const fn radius(&self) -> usize {
         match self {
             Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
+            Self::Pad(_)
+            | Self::Dense(..)
+            | Self::Pool { .. }
+            | Self::Flatten
+            | Self::Affine { .. }
+            | Self::Entrywise(..)
+            | Self::Sandwich { .. } => 0,
         }
     }
 }
@@ -234,6 +246,12 @@ impl<'a> Evaluator<'a> {
                 }
                 Step::Entrywise(entrywise, bound) => {
                     entrywise.apply(&mut values);
+                    bound
+                }
+                Step::Sandwich { layer, weights, bound } => {
+                    let mut outputs = Vec::new();
+                    weights.apply(layer, &values, &mut outputs);
+                    values = outputs;
                     bound
                 }
                 // Steps on images: none of them accepts a vector.
@@ -393,7 +411,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     entrywise.apply(&mut self.sample);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
-                Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
+                Step::Dense(..) | Step::Affine { .. } | Step::Sandwich { .. } => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -468,6 +486,19 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
         Layer::Elementwise { operation, operand } => {
             let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
             Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
+        }
+        Layer::DenseFormula { bias, .. } => {
+            let weight = certificate.enclosed().ok_or(mismatch)?;
+            Step::Affine {
+                weight: weight.centre(),
+                bias,
+                bound: ErrorBound::enclosed(lipschitz, weight, bias),
+            }
+        }
+        Layer::Sandwich(layer) => {
+            let weights = certificate.sandwich().ok_or(mismatch)?;
+            let bound = weights.error_bound(layer, lipschitz);
+            Step::Sandwich { layer, weights, bound }
         }
     })
 }

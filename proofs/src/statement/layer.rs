@@ -1,6 +1,7 @@
 //! The closed set of maps that have a rule.
 
 use super::decimal::Decimal;
+use super::dense_formula::{DenseFormula, Sandwich};
 use super::network::Shape;
 use super::tensor::{Kernel, Matrix, check_finite};
 use crate::error::CheckError;
@@ -32,18 +33,23 @@ pub enum Scale {
         /// Shape `(inner,)`, not negative.
         factor: Vec<f64>,
     },
+    /// `T = ‖A‖₂² I` with the exact operator norm, that of the zero-padded convolution on the layer's own images: convex potential layers.
+    Norm,
+    /// `T = ‖A‖_F² I`, dense only.
+    Frobenius,
 }
 
 /// The largest `|q|` for which the deployed float32 exponentials and their products are finite.
 pub const Q_LIMIT: f64 = 80.0;
 
 impl Scale {
-    /// The vector that the scale carries, `(inner,)`.
+    /// The vector that the scale carries, `(inner,)`; nothing where `T` follows from the weight alone.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         match self {
             Self::RowSum { q } | Self::Weighted { q } => q,
             Self::Stored { factor } => factor,
+            Self::Norm | Self::Frobenius => &[],
         }
     }
 
@@ -52,6 +58,7 @@ impl Scale {
         let what = match self {
             Self::RowSum { .. } | Self::Weighted { .. } => "q",
             Self::Stored { .. } => "factor",
+            Self::Norm | Self::Frobenius => return Ok(()),
         };
         let values = self.values();
         check_length(what, inner, values)?;
@@ -128,6 +135,8 @@ pub enum Operation {
 /// | `Activation` | any | same |
 /// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
+/// | `DenseFormula` | `(n,)` | `(m,)` |
+/// | `Sandwich` | `(p,)` | `(q,)` |
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// `x ↦ (x − mean) / std`, a channel at a time.
@@ -192,6 +201,15 @@ pub enum Layer {
         /// `(classes,)`.
         bias: Vec<f64>,
     },
+    /// `x ↦ Ŵ x + b` with a weight that is computed from free parameters.
+    DenseFormula {
+        /// `Ŵ`, `(m, n)`.
+        formula: DenseFormula,
+        /// `(m,)`.
+        bias: Vec<f64>,
+    },
+    /// `x ↦ √2 Aᵀ Ψ σ(√2 Ψ⁻¹ B x + b)`.
+    Sandwich(Sandwich),
 }
 
 impl Layer {
@@ -205,11 +223,14 @@ impl Layer {
                 Scale::RowSum { .. } => "sll-conv",
                 Scale::Weighted { .. } => "sll-conv-weighted",
                 Scale::Stored { .. } => "residual-conv",
+                Scale::Norm | Scale::Frobenius => "cpl-conv",
             },
             Self::ResidualDense { scale, .. } => match scale {
                 Scale::RowSum { .. } => "aol-dense",
                 Scale::Weighted { .. } => "sll-dense",
                 Scale::Stored { .. } => "residual-dense",
+                Scale::Norm => "cpl-dense",
+                Scale::Frobenius => "cpl-frobenius",
             },
             Self::AveragePool { .. } => "average-pool",
             Self::Flatten => "flatten",
@@ -223,6 +244,8 @@ impl Layer {
                 Operation::Divide => "divide",
             },
             Self::NormalizedHead { .. } => "normalized-head",
+            Self::DenseFormula { formula, .. } => formula.kind(),
+            Self::Sandwich(_) => "sandwich",
         }
     }
 
@@ -236,7 +259,12 @@ impl Layer {
             | Self::Flatten
             | Self::Activation(_)
             | Self::Elementwise { .. } => true,
-            Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
+            Self::ResidualConv { .. }
+            | Self::ResidualDense { .. }
+            | Self::Dense { .. }
+            | Self::NormalizedHead { .. }
+            | Self::DenseFormula { .. }
+            | Self::Sandwich(_) => false,
         }
     }
 
@@ -308,6 +336,10 @@ impl Layer {
                     });
                 }
                 check_length("bias", kernel.inner(), bias)?;
+                if *scale == Scale::Frobenius {
+                    let (rule, kind) = ("frobenius", self.kind());
+                    return Err(CheckError::RuleMismatch { rule, kind });
+                }
                 scale.validate(kernel.inner())?;
                 Ok(input)
             }
@@ -365,12 +397,33 @@ impl Layer {
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }
+            Self::DenseFormula { formula, bias } => {
+                flat("input", formula.cols())?;
+                formula.validate()?;
+                check_length("bias", formula.rows(), bias)?;
+                Ok(Shape::Flat(formula.rows()))
+            }
+            Self::Sandwich(sandwich) => {
+                flat("input", sandwich.inputs())?;
+                sandwich.validate()?;
+                Ok(Shape::Flat(sandwich.outputs()))
+            }
+        }
+    }
+
+    /// Whether the deployed program reaches the layer's formula only in the limit of a power iteration.
+    #[must_use]
+    pub const fn assumes_convergence(&self) -> bool {
+        match self {
+            Self::DenseFormula { formula, .. } => formula.assumes_convergence(),
+            Self::ResidualConv { scale, .. } | Self::ResidualDense { scale, .. } => matches!(scale, Scale::Norm),
+            _ => false,
         }
     }
 }
 
 /// Checks that `values` holds `expected` finite numbers.
-fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
+pub(super) fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
     if values.len() != expected {
         return Err(CheckError::Shape {
             what,
