@@ -34,11 +34,17 @@
 //! | `residual-conv` | `NAME.kernel`, `NAME.bias`, `NAME.factor` | the same; `factor` is `1/T` |
 //! | `sll-dense`, `aol-dense` | `NAME.weight`, `NAME.bias`, `NAME.q` | `(inner, n)`, `(inner,)`, `(inner,)` |
 //! | `residual-dense` | `NAME.weight`, `NAME.bias`, `NAME.factor` | the same |
+//! | `cpl-conv` | `NAME.kernel`, `NAME.bias` | the same; `T` is the square of the operator norm, a tensor `NAME.u` is not read |
+//! | `cpl-dense`, `cpl-frobenius` | `NAME.weight`, `NAME.bias` | `(inner, n)`, `(inner,)`; the same, or the Frobenius norm |
+//! | `aol` (with a number `epsilon`, else 0), `frobenius` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)` |
+//! | `spectral`, `bjorck` | the same, and `NAME.sigma`, or `NAME.u` and `NAME.v`, or none | `()` or `(1,)`; `(m,)`, `(n,)` |
+//! | `cayley` | `NAME.weight`, `NAME.alpha` or none, `NAME.bias` or none | `(m, n)`, `()` or `(1,)`, `(m,)` |
+//! | `householder-product` | `NAME.vectors`, `NAME.bias` or none | `(k, n)`, `(n,)` |
+//! | `sandwich` | `NAME.weight`, `NAME.psi`, `NAME.bias`, `NAME.alpha` or none | `(q, q + p)`, `(q,)`, `(q,)`, `()` or `(1,)` |
 //! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `residual-block` | `NAME.weight`, `NAME.bias`, `NAME.output`; `NAME.path`, `NAME.output_bias` or none | `(inner, n)`, `(inner,)`, `(m, inner)`; `(m, n)`, `(m,)`; without a path the input is added as it is |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
-//!
 //! | `prelu`, `lprelu` | `NAME.weight` | `(channels,)` or `(1,)`; `lprelu` clamps to `[−1, 1]` |
 //! | `n-activation` | `NAME.theta` | `(channels, 2)`, sorted |
 //! | `householder`, `projection-pool` | `NAME.theta` | `(pairs,)`; clamped to `[0, π]` for the pool |
@@ -59,6 +65,7 @@
 //! | `max-pool`, `norm-pool` | `size`, and `stride` of the first | largest, Euclidean norm of a window |
 //! | `pair-max` | | the larger of a pair |
 //!
+//! `spectral`, `frobenius` and `bjorck` take a number `offset` (else 0), which is added to the divisor; `bjorck` also `beta` (else 0.5) and `iterations`. A tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. `sandwich` takes an `activation`, `relu` or `leaky-relu`, the latter with a `slope`.
 //! The scaled average pooling of deel-torchlip is `average-pool` with `divisor` equal to `size`. The residual kinds apply relu by definition; a field `activation` that
 //! asks them for another one is refused. A network that ends neither in `dense` nor in `normalized-head` has its last features as logits. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
@@ -80,6 +87,7 @@
 mod declared;
 mod dense;
 mod error;
+mod formula;
 pub mod layouts;
 mod sll;
 
@@ -96,6 +104,7 @@ pub(crate) use declared::{MAX_SIDE, angle_fields, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;
+pub use formula::{DivisorPlan, FormulaPlan};
 
 /// Name of the architecture that an ONNX graph is.
 pub const ONNX: &str = "onnx";
@@ -109,15 +118,20 @@ pub enum ScaleKind {
     Weighted,
     /// From the tensor `factor`, which is `1/T`.
     Stored,
+    /// The square of the operator norm of the weight.
+    Norm,
+    /// The square of the Frobenius norm of the weight.
+    Frobenius,
 }
 
 impl ScaleKind {
-    /// Name of the tensor that belongs to it.
+    /// Name of the tensor that belongs to it, if there is one.
     #[must_use]
-    pub const fn tensor(self) -> &'static str {
+    pub const fn tensor(self) -> Option<&'static str> {
         match self {
-            Self::RowSum | Self::Weighted => "q",
-            Self::Stored => "factor",
+            Self::RowSum | Self::Weighted => Some("q"),
+            Self::Stored => Some("factor"),
+            Self::Norm | Self::Frobenius => None,
         }
     }
 }
@@ -227,6 +241,28 @@ pub enum Plan {
         path: bool,
         /// Whether there is a tensor `output_bias`.
         bias: bool,
+    },
+    /// A dense layer whose weight is computed from free parameters.
+    Formula {
+        /// Which.
+        formula: FormulaPlan,
+        /// Length of the output.
+        outputs: usize,
+        /// Length of the input.
+        features: usize,
+        /// Whether there is a tensor `bias`.
+        bias: bool,
+    },
+    /// A sandwich layer: `weight`, `psi`, `bias`, and `alpha` if it is there.
+    Sandwich {
+        /// Between its two weights.
+        activation: Activation,
+        /// Length of the output.
+        outputs: usize,
+        /// Length of the input.
+        features: usize,
+        /// Whether there is a tensor `alpha`.
+        alpha: bool,
     },
 }
 
@@ -345,9 +381,24 @@ impl Architecture {
     pub fn parameters(&self) -> usize {
         let count = |plan| match plan {
             Plan::Conv {
-                inner, channels, size, ..
-            } => inner * (channels * size * size + 2),
-            Plan::Dense { inner, features, .. } => inner * (features + 2),
+                scale,
+                inner,
+                channels,
+                size,
+            } => inner * (channels * size * size + 1 + usize::from(scale.tensor().is_some())),
+            Plan::Dense { scale, inner, features } => inner * (features + 1 + usize::from(scale.tensor().is_some())),
+            Plan::Formula {
+                formula,
+                outputs,
+                features,
+                bias,
+            } => formula.parameters(outputs, features) + if bias { outputs } else { 0 },
+            Plan::Sandwich {
+                outputs,
+                features,
+                alpha,
+                ..
+            } => outputs * (outputs + features + 2) + usize::from(alpha),
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
@@ -384,7 +435,9 @@ impl Architecture {
             Plan::Affine { features, .. }
             | Plan::Dense { features, .. }
             | Plan::Head { features, .. }
-            | Plan::Block { features, .. } => Some(Some(features)),
+            | Plan::Block { features, .. }
+            | Plan::Formula { features, .. }
+            | Plan::Sandwich { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
             plan if plan.needs_image() => Some(None),
@@ -417,7 +470,9 @@ impl Architecture {
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }
                 | Plan::Affine { features: found, .. }
-                | Plan::Block { features: found, .. } => {
+                | Plan::Block { features: found, .. }
+                | Plan::Formula { features: found, .. }
+                | Plan::Sandwich { features: found, .. } => {
                     features = features.or(Some(found));
                 }
                 // Channels and pixels change in other ways than the formula says.

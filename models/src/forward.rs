@@ -9,6 +9,7 @@ mod block;
 mod convolution;
 mod factor;
 mod float;
+mod formula;
 mod steps;
 mod weightless;
 

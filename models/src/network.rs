@@ -1,5 +1,7 @@
 //! A checkpoint and an architecture as one map over the reals.
 
+mod formula;
+
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{
     ChannelActivation, Hidden, Kernel, Layer, Matrix, NetworkMap, PairMap, Paired, ResidualBlock, Scale, Shape,
@@ -197,11 +199,13 @@ impl Builder<'_> {
     }
 
     fn scale(&self, layer: &str, kind: ScaleKind) -> Result<Scale, ModelError> {
-        let values = self.read(layer, kind.tensor())?;
+        let values = kind.tensor().map_or(Ok(Vec::new()), |tensor| self.read(layer, tensor))?;
         Ok(match kind {
             ScaleKind::RowSum => Scale::RowSum { q: values },
             ScaleKind::Weighted => Scale::Weighted { q: values },
             ScaleKind::Stored => Scale::Stored { factor: values },
+            ScaleKind::Norm => Scale::Norm,
+            ScaleKind::Frobenius => Scale::Frobenius,
         })
     }
 
@@ -236,6 +240,18 @@ impl Builder<'_> {
                 operation,
                 operand: self.read(name, "operand")?,
             },
+            Plan::Formula {
+                formula,
+                outputs,
+                features,
+                bias,
+            } => self.formula(name, formula, [outputs, features], bias)?,
+            Plan::Sandwich {
+                activation,
+                outputs,
+                features,
+                alpha,
+            } => self.sandwich(name, activation, [outputs, features], alpha)?,
             Plan::Head { classes, features } => Layer::NormalizedHead {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | [`structural`] | the norm of a map without weights | none |
 //! | [`formula`] | a residual layer whose `T` is its formula is 1-Lipschitz | none |
+//! | [`dense_formula`] | the norm of a dense weight that is computed from free parameters | none |
+//! | [`sandwich`] | a sandwich layer is 1-Lipschitz | none |
 //! | [`tolerance`] | a residual layer with a stored `T` is `(1 + 2δ)`-Lipschitz | a proof of `A Aᵀ ⪯ (1 + δ) T` |
 //! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
 //! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
@@ -24,6 +26,7 @@ pub mod circulant_grid;
 pub mod common_condition;
 pub mod compose;
 pub mod contraction;
+pub mod dense_formula;
 pub mod diagonal_dominance;
 pub mod equilibrium;
 pub mod formula;
@@ -33,5 +36,6 @@ pub mod lipsdp_groupwise;
 pub mod margin;
 pub mod operator_norm;
 pub mod residual_lmi;
+pub mod sandwich;
 pub mod structural;
 pub mod tolerance;

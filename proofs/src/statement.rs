@@ -6,6 +6,7 @@
 mod activation;
 mod chain;
 mod decimal;
+mod dense_formula;
 mod grouped;
 mod groupwise;
 mod layer;
@@ -18,6 +19,7 @@ mod tensor;
 pub use activation::{Activation, ChannelActivation};
 pub use chain::Chain;
 pub use decimal::Decimal;
+pub use dense_formula::{Bjorck, DenseFormula, Divisor, Sandwich};
 pub use grouped::{GroupedChain, Groups};
 pub use groupwise::{ANGLE_LIMIT, Groupwise, PairMap, Paired, Pairing};
 pub use layer::{Layer, Operation, Q_LIMIT, Scale};

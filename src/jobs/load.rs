@@ -124,6 +124,11 @@ fn assumptions(checkpoint: &Checkpoint, network: &Network) -> Vec<String> {
     if stack && activated && !checkpoint.metadata().contains_key(METADATA_KEY) {
         assumptions.push("relu between the dense layers, which a state dict does not say (--arch declares it)".to_owned());
     }
+    for (layer, name) in network.map.layers().iter().zip(&network.names) {
+        if layer.assumes_convergence() {
+            assumptions.push(format!("the power iteration of `{name}` has converged"));
+        }
+    }
     if !checkpoint.computed().is_empty() {
         let names = checkpoint.computed().join("`, `");
         assumptions.push(format!("the constants `{names}` as the graph's arithmetic rounds them"));

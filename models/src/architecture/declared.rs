@@ -2,10 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lipcert_proofs::statement::{Activation, BlockOrder, Decimal, Groupwise, Operation, Over, PairMap, Pairing, Resample, Shape};
+use lipcert_proofs::statement::{
+    Activation, Bjorck, BlockOrder, Decimal, Groupwise, Operation, Over, PairMap, Pairing, Resample, Shape,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ArchitectureError, ChannelKind, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
+use super::{
+    Architecture, ArchitectureError, ChannelKind, DENSE_RELU, DivisorPlan, FormulaPlan, Plan, PlannedLayer, ScaleKind, alias,
+    formula,
+};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
 
@@ -158,6 +163,44 @@ enum Declared {
     Crelu {
         name: String,
     },
+    CplConv {
+        name: String,
+    },
+    CplDense {
+        name: String,
+    },
+    CplFrobenius {
+        name: String,
+    },
+    Aol {
+        name: String,
+        #[serde(default)]
+        epsilon: f64,
+    },
+    Frobenius {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+    },
+    Spectral {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+    },
+    Bjorck {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+        #[serde(default = "half")]
+        beta: f64,
+        iterations: usize,
+    },
+    Cayley {
+        name: String,
+    },
+    HouseholderProduct {
+        name: String,
+    },
     Householder {
         name: String,
     },
@@ -220,6 +263,25 @@ enum Declared {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         slope: Option<f64>,
     },
+    Sandwich {
+        name: String,
+        activation: Between,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slope: Option<f64>,
+    },
+}
+
+/// The activation inside a sandwich layer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Between {
+    Relu,
+    LeakyRelu,
+}
+
+/// The usual `β` of Björck steps.
+const fn half() -> f64 {
+    0.5
 }
 
 impl Declared {
@@ -265,7 +327,17 @@ impl Declared {
             | Self::MaxPool { name, .. }
             | Self::NormPool { name, .. }
             | Self::PairMax { name }
-            | Self::ResidualBlock { name, .. } => name,
+            | Self::ResidualBlock { name, .. }
+            | Self::CplConv { name }
+            | Self::CplDense { name }
+            | Self::CplFrobenius { name }
+            | Self::Aol { name, .. }
+            | Self::Frobenius { name, .. }
+            | Self::Spectral { name, .. }
+            | Self::Bjorck { name, .. }
+            | Self::Cayley { name }
+            | Self::HouseholderProduct { name }
+            | Self::Sandwich { name, .. } => name,
         }
     }
 
@@ -313,6 +385,16 @@ impl Declared {
             Self::NormPool { .. } => ("norm-pool", false, false),
             Self::PairMax { .. } => ("pair-max", false, false),
             Self::ResidualBlock { .. } => ("residual-block", false, false),
+            Self::CplConv { .. } => ("cpl-conv", false, false),
+            Self::CplDense { .. } => ("cpl-dense", false, false),
+            Self::CplFrobenius { .. } => ("cpl-frobenius", false, false),
+            Self::Aol { .. } => ("aol", false, false),
+            Self::Frobenius { .. } => ("frobenius", false, false),
+            Self::Spectral { .. } => ("spectral", false, false),
+            Self::Bjorck { .. } => ("bjorck", false, false),
+            Self::Cayley { .. } => ("cayley", false, false),
+            Self::HouseholderProduct { .. } => ("householder-product", false, false),
+            Self::Sandwich { .. } => ("sandwich", false, false),
         }
     }
 
@@ -333,6 +415,8 @@ impl Declared {
         match self {
             Self::SllConv { .. } | Self::AolDense { .. } => ScaleKind::RowSum,
             Self::ResidualConv { .. } | Self::ResidualDense { .. } => ScaleKind::Stored,
+            Self::CplConv { .. } | Self::CplDense { .. } => ScaleKind::Norm,
+            Self::CplFrobenius { .. } => ScaleKind::Frobenius,
             _ => ScaleKind::Weighted,
         }
     }
@@ -408,11 +492,14 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 ScaleKind::RowSum => Declared::SllConv { name, activation: None },
                 ScaleKind::Weighted => Declared::SllConvWeighted { name, activation: None },
                 ScaleKind::Stored => Declared::ResidualConv { name, activation: None },
+                ScaleKind::Norm | ScaleKind::Frobenius => Declared::CplConv { name },
             },
             Plan::Dense { scale, .. } => match scale {
                 ScaleKind::RowSum => Declared::AolDense { name, activation: None },
                 ScaleKind::Weighted => Declared::SllDense { name, activation: None },
                 ScaleKind::Stored => Declared::ResidualDense { name, activation: None },
+                ScaleKind::Norm => Declared::CplDense { name },
+                ScaleKind::Frobenius => Declared::CplFrobenius { name },
             },
             Plan::AveragePool { size, divisor } => Declared::AveragePool { name, size, divisor },
             Plan::Flatten => Declared::Flatten { name },
@@ -465,6 +552,19 @@ pub(super) fn write(architecture: &Architecture) -> String {
                     _ => None,
                 },
             },
+            Plan::Formula { formula, .. } => declare_formula(name, formula),
+            Plan::Sandwich { activation, .. } => match activation {
+                Activation::LeakyRelu { slope } => Declared::Sandwich {
+                    name,
+                    activation: Between::LeakyRelu,
+                    slope: Some(slope),
+                },
+                _ => Declared::Sandwich {
+                    name,
+                    activation: Between::Relu,
+                    slope: None,
+                },
+            },
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -486,15 +586,40 @@ pub(crate) const fn angle_fields(map: PairMap) -> &'static [&'static str] {
     }
 }
 
+/// The declaration of a formula.
+fn declare_formula(name: String, formula: FormulaPlan) -> Declared {
+    match formula {
+        FormulaPlan::Aol { epsilon } => Declared::Aol { name, epsilon },
+        FormulaPlan::Normalized {
+            offset,
+            bjorck: Some(Bjorck { beta, iterations }),
+            ..
+        } => Declared::Bjorck {
+            name,
+            offset,
+            beta,
+            iterations,
+        },
+        FormulaPlan::Normalized {
+            divisor: DivisorPlan::Frobenius,
+            offset,
+            ..
+        } => Declared::Frobenius { name, offset },
+        FormulaPlan::Normalized { offset, .. } => Declared::Spectral { name, offset },
+        FormulaPlan::Cayley { .. } => Declared::Cayley { name },
+        FormulaPlan::Householder { .. } => Declared::HouseholderProduct { name },
+    }
+}
+
 /// The tensors that no layer has taken yet, for one layer.
-struct Parameters<'m, 't> {
+pub(super) struct Parameters<'m, 't> {
     layer: &'m str,
     tensors: &'m mut HashMap<&'t str, &'t TensorInfo>,
 }
 
 impl Parameters<'_, '_> {
     /// The shape of a parameter, if it is there; 0 stands for any size.
-    fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
+    pub(super) fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
         let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
             .into_iter()
             .flatten();
@@ -516,7 +641,7 @@ impl Parameters<'_, '_> {
     }
 
     /// The shape of a parameter that must be there.
-    fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
+    pub(super) fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
         self.find(field, expected)?.ok_or_else(|| ArchitectureError::Missing {
             tensor: format!("{}.{field}", self.layer),
         })
@@ -538,6 +663,17 @@ impl Parameters<'_, '_> {
             pairs = shape.iter().product();
         }
         Ok(Plan::Paired { map, pairs })
+    }
+
+    /// The name of the tensor of a parameter.
+    pub(super) fn name(&self, field: &str) -> String {
+        format!("{}.{field}", self.layer)
+    }
+
+    /// Leaves out a tensor on which the map does not depend, whatever its shape.
+    fn pass_over(&mut self, field: &str) {
+        let name = self.name(field);
+        self.tensors.remove(name.as_str());
     }
 
     fn elementwise(&mut self, operation: Operation) -> Result<Plan, ArchitectureError> {
@@ -572,7 +708,10 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
             too_large("number of channels", *channels, MAX_SIDE)?;
             Plan::PadChannels { channels: *channels }
         }
-        Declared::SllConv { .. } | Declared::SllConvWeighted { .. } | Declared::ResidualConv { .. } => {
+        Declared::SllConv { .. }
+        | Declared::SllConvWeighted { .. }
+        | Declared::ResidualConv { .. }
+        | Declared::CplConv { .. } => {
             let kernel = parameters.take("kernel", &[&[0, 0, 0, 0]])?;
             let (inner, channels, size) = (kernel[0], kernel[1], kernel[2]);
             if kernel[3] != size {
@@ -583,7 +722,10 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 });
             }
             parameters.take("bias", &[&[inner], &[1, inner, 1, 1]])?;
-            parameters.take(scale.tensor(), &[&[inner]])?;
+            match scale.tensor() {
+                Some(tensor) => drop(parameters.take(tensor, &[&[inner]])?),
+                None => parameters.pass_over("u"),
+            }
             Plan::Conv {
                 scale,
                 inner,
@@ -591,11 +733,18 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 size,
             }
         }
-        Declared::SllDense { .. } | Declared::AolDense { .. } | Declared::ResidualDense { .. } => {
+        Declared::SllDense { .. }
+        | Declared::AolDense { .. }
+        | Declared::ResidualDense { .. }
+        | Declared::CplDense { .. }
+        | Declared::CplFrobenius { .. } => {
             let weight = parameters.take("weight", &[&[0, 0]])?;
             let (inner, features) = (weight[0], weight[1]);
             parameters.take("bias", &[&[inner], &[1, inner]])?;
-            parameters.take(scale.tensor(), &[&[inner]])?;
+            match scale.tensor() {
+                Some(tensor) => drop(parameters.take(tensor, &[&[inner]])?),
+                None => parameters.pass_over("u"),
+            }
             Plan::Dense { scale, inner, features }
         }
         Declared::AveragePool { size, divisor, .. } => Plan::AveragePool {
@@ -603,6 +752,30 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
             divisor: *divisor,
         },
         Declared::Flatten { .. } => Plan::Flatten,
+        Declared::Aol { epsilon, .. } => FormulaPlan::Aol { epsilon: *epsilon }.plan(&mut parameters)?,
+        Declared::Frobenius { offset, .. } => normalized(DivisorPlan::Frobenius, *offset, None).plan(&mut parameters)?,
+        Declared::Spectral { offset, .. } => normalized(DivisorPlan::Norm, *offset, None).plan(&mut parameters)?,
+        Declared::Bjorck {
+            offset,
+            beta,
+            iterations,
+            ..
+        } => {
+            let (beta, iterations) = (*beta, *iterations);
+            normalized(DivisorPlan::Norm, *offset, Some(Bjorck { beta, iterations })).plan(&mut parameters)?
+        }
+        Declared::Cayley { .. } => FormulaPlan::Cayley { alpha: false }.plan(&mut parameters)?,
+        Declared::HouseholderProduct { .. } => FormulaPlan::Householder { vectors: 0 }.plan(&mut parameters)?,
+        Declared::Sandwich { activation, slope, .. } => {
+            let activation = match (activation, slope) {
+                (Between::Relu, None) => Activation::Relu,
+                (Between::LeakyRelu, Some(slope)) => Activation::LeakyRelu { slope: *slope },
+                (Between::Relu, Some(_)) | (Between::LeakyRelu, None) => {
+                    return Err(ArchitectureError::Slope { layer: name.clone() });
+                }
+            };
+            formula::sandwich(activation, &mut parameters)?
+        }
         Declared::NormalizedHead { .. } => {
             let weight = parameters.take("weight", &[&[0, 0]])?;
             parameters.take("bias", &[&[weight[0]]])?;
@@ -671,6 +844,10 @@ fn resample(map: Resample) -> Result<Plan, ArchitectureError> {
         Resample::Center(_) | Resample::PairMax => {}
     }
     Ok(Plan::Resample(map))
+}
+
+const fn normalized(divisor: DivisorPlan, offset: f64, bjorck: Option<Bjorck>) -> FormulaPlan {
+    FormulaPlan::Normalized { divisor, offset, bjorck }
 }
 
 fn refuse_name(what: &'static str, name: &str) -> ArchitectureError {

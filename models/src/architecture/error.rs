@@ -112,6 +112,12 @@ pub enum ArchitectureError {
         /// What was asked for.
         activation: String,
     },
+    /// A slope where none belongs, or none where one is needed.
+    #[error("layer `{layer}`: `leaky-relu` needs a `slope`, `relu` has none")]
+    Slope {
+        /// The layer.
+        layer: String,
+    },
     /// A preprocessing that is none.
     #[error("declaration in the metadata: preprocess: {0}")]
     Preprocess(crate::preprocess::PreprocessError),

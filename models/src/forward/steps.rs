@@ -8,6 +8,7 @@ use super::activation::activate;
 use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::formula::{norm_factor, sandwich, weight};
 use super::weightless::Weightless;
 
 /// The smallest norm that a row of the head is divided by.
@@ -60,6 +61,13 @@ enum Operation<T> {
     Weightless(Weightless<T>),
     /// A path of its own beside hidden layers.
     Block(Block<T>),
+    /// `second · σ(first · x + bias)`.
+    Sandwich {
+        first: Array2<T>,
+        bias: Array1<T>,
+        activation: Activation,
+        second: Array2<T>,
+    },
 }
 
 impl<T: Float> Step<T> {
@@ -79,12 +87,12 @@ impl<T: Float> Step<T> {
             Layer::ResidualConv { kernel, bias, .. } => Operation::Conv {
                 convolution: Convolution::new(kernel, height, width),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::ResidualDense { weight, bias, .. } => Operation::Dense {
                 weight: matrix(weight),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::AveragePool { size, divisor } => Operation::Pool {
                 channels,
@@ -111,6 +119,19 @@ impl<T: Float> Step<T> {
                 Operation::Weightless(Weightless::new(layer, shape))
             }
             Layer::ResidualBlock(block) => Operation::Block(Block::new(block)),
+            Layer::DenseFormula { formula, bias } => Operation::Affine {
+                weight: weight(formula),
+                bias: vector(bias),
+            },
+            Layer::Sandwich(layer) => {
+                let (first, second) = sandwich(layer);
+                Operation::Sandwich {
+                    first,
+                    bias: vector(&layer.bias),
+                    activation: layer.activation,
+                    second,
+                }
+            }
         };
         Self {
             input: shape.len(),
@@ -201,6 +222,16 @@ impl<T: Float> Step<T> {
             Operation::Activation(activation) => {
                 x.mapv_inplace(|value| activate(*activation, value));
                 x
+            }
+            Operation::Sandwich {
+                first,
+                bias,
+                activation,
+                second,
+            } => {
+                let inner = x.dot(&first.t()) + bias;
+                let activated = inner.mapv_into(|value| activate(*activation, value));
+                activated.dot(&second.t())
             }
             Operation::Elementwise { operation, operand } => match operation {
                 Arithmetic::Add => x + operand,

@@ -3,4 +3,7 @@
 
 mod activation;
 mod common;
+mod cpl;
+mod dense_formula;
+mod sandwich;
 mod sll;

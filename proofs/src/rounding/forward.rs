@@ -11,12 +11,13 @@ use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
 use super::kernels::residual::residual_block;
 use super::residual_error;
+use super::sandwich::EnclosedSandwich;
 use super::smooth::apply_up;
 use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Sandwich, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,11 @@ enum Step<'a> {
     Entrywise(Entrywise<'a>, ErrorBound),
     Sample(SampleMap<'a>, ErrorBound),
     Block(&'a ResidualBlock, ErrorBound),
+    Sandwich {
+        layer: &'a Sandwich,
+        weights: &'a EnclosedSandwich,
+        bound: ErrorBound,
+    },
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -139,7 +145,8 @@ impl Step<'_> {
             | Self::Affine { .. }
             | Self::Entrywise(..)
             | Self::Sample(..)
-            | Self::Block(..) => 0,
+            | Self::Block(..)
+            | Self::Sandwich { .. } => 0,
         }
     }
 }
@@ -312,6 +319,12 @@ impl<'a> Evaluator<'a> {
                     values = residual_block(block, &values);
                     bound
                 }
+                Step::Sandwich { layer, weights, bound } => {
+                    let mut outputs = Vec::new();
+                    weights.apply(layer, &values, &mut outputs);
+                    values = outputs;
+                    bound
+                }
                 // Steps on images: none of them accepts a vector.
                 Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
                     errors.fill(f64::NAN);
@@ -473,7 +486,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     std::mem::swap(&mut self.sample, &mut self.spare);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
-                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) => return f64::NAN,
+                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) | Step::Sandwich { .. } => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -555,5 +568,18 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             Step::Sample(map, bound)
         }
         Layer::ResidualBlock(block) => Step::Block(block, residual_error::residual_block(lipschitz, block)),
+        Layer::DenseFormula { bias, .. } => {
+            let weight = certificate.enclosed().ok_or(mismatch)?;
+            Step::Affine {
+                weight: weight.centre(),
+                bias,
+                bound: ErrorBound::enclosed(lipschitz, weight, bias),
+            }
+        }
+        Layer::Sandwich(layer) => {
+            let weights = certificate.sandwich().ok_or(mismatch)?;
+            let bound = weights.error_bound(layer, lipschitz);
+            Step::Sandwich { layer, weights, bound }
+        }
     })
 }

@@ -154,7 +154,7 @@ impl HeadRows {
 }
 
 /// Encloses the Euclidean norm of a vector.
-fn norm_enclosed(values: &[f64]) -> Interval {
+pub(crate) fn norm_enclosed(values: &[f64]) -> Interval {
     let high = norm_up(values);
     // norm_up adds at most the factor 1/(1 − γ_{n+1})^{1/2} and two roundings to a plain sum that itself errs by γ_{n+1} from above.
     let widening = mul_up(2.0, gamma_up(values.len() + 6));

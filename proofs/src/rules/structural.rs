@@ -87,6 +87,8 @@ pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
         | Layer::ResidualDense { .. }
         | Layer::Dense { .. }
         | Layer::NormalizedHead { .. }
+        | Layer::DenseFormula { .. }
+        | Layer::Sandwich(_)
         | Layer::ResidualBlock(_) => Err(CheckError::RuleMismatch {
             rule: "structural",
             kind: layer.kind(),

@@ -2,6 +2,7 @@
 
 use super::activation::{Activation, ChannelActivation};
 use super::decimal::Decimal;
+use super::dense_formula::{DenseFormula, Sandwich};
 use super::groupwise::{Groupwise, Paired};
 use super::network::{Shape, require_size};
 use super::resample::Resample;
@@ -36,18 +37,23 @@ pub enum Scale {
         /// Shape `(inner,)`, not negative.
         factor: Vec<f64>,
     },
+    /// `T = ‖A‖₂² I` with the exact operator norm, that of the zero-padded convolution on the layer's own images: convex potential layers.
+    Norm,
+    /// `T = ‖A‖_F² I`, dense only.
+    Frobenius,
 }
 
 /// The largest `|q|` for which the deployed float32 exponentials and their products are finite.
 pub const Q_LIMIT: f64 = 80.0;
 
 impl Scale {
-    /// The vector that the scale carries, `(inner,)`.
+    /// The vector that the scale carries, `(inner,)`; nothing where `T` follows from the weight alone.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         match self {
             Self::RowSum { q } | Self::Weighted { q } => q,
             Self::Stored { factor } => factor,
+            Self::Norm | Self::Frobenius => &[],
         }
     }
 
@@ -56,6 +62,7 @@ impl Scale {
         let what = match self {
             Self::RowSum { .. } | Self::Weighted { .. } => "q",
             Self::Stored { .. } => "factor",
+            Self::Norm | Self::Frobenius => return Ok(()),
         };
         let values = self.values();
         check_length(what, inner, values)?;
@@ -113,6 +120,8 @@ pub enum Operation {
 /// | `Paired` | any, an even number of units | same; `Projection` half the units |
 /// | `Resample` | see [`Resample`] | |
 /// | `ResidualBlock` | `(n,)` | `(m,)` |
+/// | `DenseFormula` | `(n,)` | `(m,)` |
+/// | `Sandwich` | `(p,)` | `(q,)` |
 ///
 /// A unit is a channel of an image or an entry of a vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +198,15 @@ pub enum Layer {
     Resample(Resample),
     /// `x ↦ A x + B σ(… σ(C_1 x + b_1) …) + c`: a path of its own beside hidden layers.
     ResidualBlock(ResidualBlock),
+    /// `x ↦ Ŵ x + b` with a weight that is computed from free parameters.
+    DenseFormula {
+        /// `Ŵ`, `(m, n)`.
+        formula: DenseFormula,
+        /// `(m,)`.
+        bias: Vec<f64>,
+    },
+    /// `x ↦ √2 Aᵀ Ψ σ(√2 Ψ⁻¹ B x + b)`.
+    Sandwich(Sandwich),
 }
 
 impl Layer {
@@ -202,11 +220,14 @@ impl Layer {
                 Scale::RowSum { .. } => "sll-conv",
                 Scale::Weighted { .. } => "sll-conv-weighted",
                 Scale::Stored { .. } => "residual-conv",
+                Scale::Norm | Scale::Frobenius => "cpl-conv",
             },
             Self::ResidualDense { scale, .. } => match scale {
                 Scale::RowSum { .. } => "aol-dense",
                 Scale::Weighted { .. } => "sll-dense",
                 Scale::Stored { .. } => "residual-dense",
+                Scale::Norm => "cpl-dense",
+                Scale::Frobenius => "cpl-frobenius",
             },
             Self::AveragePool { .. } => "average-pool",
             Self::Flatten => "flatten",
@@ -224,6 +245,8 @@ impl Layer {
             Self::Paired(paired) => paired.kind(),
             Self::Resample(resample) => resample.kind(),
             Self::ResidualBlock(_) => "residual-block",
+            Self::DenseFormula { formula, .. } => formula.kind(),
+            Self::Sandwich(_) => "sandwich",
         }
     }
 
@@ -245,7 +268,9 @@ impl Layer {
             | Self::ResidualDense { .. }
             | Self::Dense { .. }
             | Self::NormalizedHead { .. }
-            | Self::ResidualBlock(_) => false,
+            | Self::ResidualBlock(_)
+            | Self::DenseFormula { .. }
+            | Self::Sandwich(_) => false,
         }
     }
 
@@ -324,6 +349,10 @@ impl Layer {
                     });
                 }
                 check_length("bias", kernel.inner(), bias)?;
+                if *scale == Scale::Frobenius {
+                    let (rule, kind) = ("frobenius", self.kind());
+                    return Err(CheckError::RuleMismatch { rule, kind });
+                }
                 scale.validate(kernel.inner())?;
                 Ok(input)
             }
@@ -382,12 +411,33 @@ impl Layer {
             Self::Paired(paired) => paired.output_shape(input),
             Self::Resample(resample) => resample.output_shape(input),
             Self::ResidualBlock(block) => flat("input", block.inputs()).map(|()| Shape::Flat(block.outputs())),
+            Self::DenseFormula { formula, bias } => {
+                flat("input", formula.cols())?;
+                formula.validate()?;
+                check_length("bias", formula.rows(), bias)?;
+                Ok(Shape::Flat(formula.rows()))
+            }
+            Self::Sandwich(sandwich) => {
+                flat("input", sandwich.inputs())?;
+                sandwich.validate()?;
+                Ok(Shape::Flat(sandwich.outputs()))
+            }
+        }
+    }
+
+    /// Whether the deployed program reaches the layer's formula only in the limit of a power iteration.
+    #[must_use]
+    pub const fn assumes_convergence(&self) -> bool {
+        match self {
+            Self::DenseFormula { formula, .. } => formula.assumes_convergence(),
+            Self::ResidualConv { scale, .. } | Self::ResidualDense { scale, .. } => matches!(scale, Scale::Norm),
+            _ => false,
         }
     }
 }
 
 /// Checks that `values` holds `expected` finite numbers.
-fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
+pub(super) fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
     if values.len() != expected {
         return Err(CheckError::Shape {
             what,
