@@ -14,6 +14,7 @@
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
+//! | [`refutation`] | `A Aᵀ ⪯ T` is false | a vector |
 
 pub mod cholesky;
 pub mod circulant_grid;
@@ -25,5 +26,6 @@ pub mod last_layer;
 pub mod lipsdp;
 pub mod margin;
 pub mod operator_norm;
+pub mod refutation;
 pub mod structural;
 pub mod tolerance;

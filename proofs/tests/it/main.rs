@@ -19,5 +19,6 @@ mod last_layer;
 mod lipsdp;
 mod margin;
 mod operator_norm;
+mod refutation;
 mod structural;
 mod tolerance;
