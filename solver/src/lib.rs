@@ -35,7 +35,7 @@ pub mod error;
 mod lapack;
 pub mod lower;
 pub mod problem;
-mod random;
+pub mod random;
 pub mod structured;
 mod svec;
 pub mod violation;
