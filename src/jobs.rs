@@ -3,6 +3,7 @@
 pub mod certify;
 pub mod check;
 pub mod demo;
+pub mod explore;
 pub mod inspect;
 mod load;
 mod lower;

@@ -68,6 +68,9 @@ pub enum CheckError {
         /// Bound of the residual of the factorisation plus the rounding of the entries; NaN where it broke down.
         residual: f64,
     },
+    /// The vector does not show that the condition is violated. The condition may be false all the same.
+    #[error("no violation of the condition is shown")]
+    NotRefuted,
     /// The claimed bound is below what the evidence proves.
     #[error("`{what}`: claimed {claimed:e}, proved {proved:e}")]
     BoundTooSmall {

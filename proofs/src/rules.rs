@@ -20,6 +20,7 @@
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
+//! | [`refutation`] | `A Aᵀ ⪯ T` is false | a vector |
 
 pub mod cholesky;
 pub mod circulant_grid;
@@ -35,6 +36,7 @@ pub mod lipsdp;
 pub mod lipsdp_groupwise;
 pub mod margin;
 pub mod operator_norm;
+pub mod refutation;
 pub mod residual_lmi;
 pub mod sandwich;
 pub mod structural;

@@ -25,6 +25,7 @@ mod lipsdp;
 mod lipsdp_groupwise;
 mod margin;
 mod operator_norm;
+mod refutation;
 mod residual_lmi;
 mod sandwich;
 mod structural;
