@@ -4,6 +4,12 @@
 //! [checker](lipcert_proofs::certificate) should accept; where the layers hold weights that were computed here in float64, the claim speaks of those
 //! weights, and the family's row says so.
 
+mod algebra;
+pub mod deep_residual;
+pub mod lben;
+pub mod ldlt;
+pub mod r2dn;
+pub mod residual_block;
 pub mod sll;
 
 use lipcert_proofs::CheckError;
@@ -18,6 +24,9 @@ pub enum Standing {
     /// Proved but for the named assumption.
     Conditional(&'static str),
 }
+
+/// Why a proof about computed weights is none about the parameters that they were computed from.
+const COMPUTED: &str = "the weights are those that float64 computes from the free parameters";
 
 /// A row of the table of what can be proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,4 +82,12 @@ pub trait Parameterization {
 }
 
 /// All families, in the order of the table.
-pub const FAMILIES: &[Family] = &[sll::Dense::FAMILY, sll::Conv::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    sll::Dense::FAMILY,
+    sll::Conv::FAMILY,
+    residual_block::Block::FAMILY,
+    deep_residual::Block::FAMILY,
+    ldlt::Network::FAMILY,
+    lben::Network::FAMILY,
+    r2dn::Network::FAMILY,
+];

@@ -2,4 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
+mod deep_residual;
+mod lben;
+mod ldlt;
+mod r2dn;
+mod residual_block;
 mod sll;
