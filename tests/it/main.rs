@@ -17,4 +17,6 @@ mod hostile;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod residual_block;
+#[cfg(test)]
 mod verify;
