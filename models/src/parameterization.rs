@@ -5,10 +5,16 @@
 //! weights, and the family's row says so.
 
 pub mod activation;
+mod algebra;
 pub mod aol;
 pub mod cpl;
+pub mod deep_residual;
 pub mod frobenius;
+pub mod lben;
+pub mod ldlt;
 pub mod orthogonal;
+pub mod r2dn;
+pub mod residual_block;
 pub mod sandwich;
 pub mod sll;
 pub mod spectral;
@@ -28,6 +34,9 @@ pub enum Standing {
     /// Proved but for the named assumption.
     Conditional(&'static str),
 }
+
+/// Why a proof about computed weights is none about the parameters that they were computed from.
+const COMPUTED: &str = "the weights are those that float64 computes from the free parameters";
 
 /// A row of the table of what can be proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,4 +131,9 @@ pub const FAMILIES: &[Family] = &[
     activation::ProjectionPool::FAMILY,
     activation::NActivation::FAMILY,
     activation::LipschitzPrelu::FAMILY,
+    residual_block::Block::FAMILY,
+    deep_residual::Block::FAMILY,
+    ldlt::Network::FAMILY,
+    lben::Network::FAMILY,
+    r2dn::Network::FAMILY,
 ];

@@ -364,3 +364,49 @@ fn a_q_out_of_range_is_refused_by_layer() {
     let error = Network::load(&checkpoint, &options).expect_err("too large").to_string();
     assert!(error.contains("layer 1 (`1`): `q` is `8.1e1` at 1"), "{error}");
 }
+
+/// Tensors of a block with and without a path of its own.
+#[test]
+fn residual_blocks_are_declared() {
+    let text = |slope: &str| {
+        let block = format!(r#"{{"kind":"residual-block","name":"0"{slope}}},{{"kind":"dense","name":"1"}}"#);
+        format!(r#"{{"schema":"lipcert/architecture/1","name":"residual","layers":[{block}]}}"#)
+    };
+    let read = |slope: &str, tensors: &[(&str, &[usize])]| {
+        let tensors: Vec<TensorInfo> = tensors.iter().map(|(name, shape)| info((*name).to_owned(), shape)).collect();
+        let metadata = BTreeMap::from([(METADATA_KEY.to_owned(), text(slope))]);
+        let architecture = Architecture::from_tensors(&tensors, &metadata)?;
+        let again = BTreeMap::from([(METADATA_KEY.to_owned(), architecture.declaration())]);
+        assert_eq!(Architecture::from_tensors(&tensors, &again).expect("our own"), architecture);
+        Ok::<_, ArchitectureError>(architecture)
+    };
+    let plain: [(&str, &[usize]); 4] = [
+        ("0.weight", &[5, 3]),
+        ("0.bias", &[5]),
+        ("0.output", &[3, 5]),
+        ("1.weight", &[2, 3]),
+    ];
+    let found = read("", &plain).expect("a block");
+    assert_eq!((found.parameters(), found.vector()), (5 * 3 + 5 + 3 * 5 + 2 * 3, Some(3)));
+    let mut wide: Vec<(&str, &[usize])> = plain.to_vec();
+    wide[2] = ("0.output", &[4, 5]);
+    wide[3] = ("1.weight", &[2, 4]);
+    assert!(matches!(read("", &wide), Err(ArchitectureError::Shape { .. })));
+    wide.extend([("0.path", &[4, 3][..]), ("0.output_bias", &[4][..])]);
+    let found = read(r#","slope":0.25"#, &wide).expect("a block with a path");
+    assert!(matches!(
+        found.layers[0].plan,
+        Plan::Block {
+            outputs: 4,
+            path: true,
+            bias: true,
+            ..
+        }
+    ));
+    assert_eq!(found.parameters(), 5 * 3 + 5 + 4 * 5 + 4 * 3 + 4 + 2 * 4);
+    wide[4] = ("0.path", &[3, 3]);
+    assert!(matches!(read("", &wide), Err(ArchitectureError::Shape { .. })));
+    wide.push(("0.more", &[1]));
+    assert!(read("", &wide).is_err());
+    assert!(matches!(read("", &plain[1..]), Err(ArchitectureError::Missing { tensor }) if tensor == "0.weight"));
+}

@@ -19,4 +19,6 @@ mod hostile;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod residual_block;
+#[cfg(test)]
 mod verify;

@@ -1,5 +1,7 @@
 //! What the tests of all families share.
 
+use std::path::Path;
+
 use lipcert_models::forward::Prepared;
 use lipcert_models::parameterization::{Parameterization, Realization};
 use lipcert_proofs::certificate::{LayerCertificate, Prepared as Rules};
@@ -7,6 +9,7 @@ use lipcert_proofs::statement::{Layer, Matrix, NetworkMap, Shape};
 use nalgebra::DMatrix;
 use ndarray::Array2;
 use proptest::prelude::*;
+use serde_json::Value;
 
 /// Random numbers with a few exact zeros, ones and large ones.
 pub(crate) fn numbers(length: usize) -> impl Strategy<Value = Vec<f64>> {
@@ -47,7 +50,7 @@ pub(crate) fn plain(layers: &[Layer], input: Shape) -> impl Fn(&[f64]) -> Vec<f6
     move |x| {
         let prepared = Prepared::<f64>::new(&map);
         let x = Array2::from_shape_vec((1, x.len()), x.to_vec()).unwrap();
-        prepared.apply(0, x.view()).unwrap().into_iter().collect()
+        prepared.evaluate(x.view()).unwrap().into_iter().collect()
     }
 }
 
@@ -74,4 +77,42 @@ pub(crate) fn jacobian_norm(map: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64]) -> f64
 pub(crate) fn quotient(map: &impl Fn(&[f64]) -> Vec<f64>, x: &[f64], y: &[f64]) -> f64 {
     let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
     distance(&map(x), &map(y)) / distance(x, y)
+}
+
+/// One of the worked examples with digits.
+pub(crate) fn vector(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/vectors/{name}.json"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A matrix of a worked example.
+pub(crate) fn rows_of(value: &Value) -> Matrix {
+    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(floats_of).collect();
+    Matrix::new("example", rows.len(), rows[0].len(), rows.concat()).unwrap()
+}
+
+/// The numbers of a list of a worked example.
+pub(crate) fn floats_of(value: &Value) -> Vec<f64> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value.as_f64().unwrap())
+        .collect()
+}
+
+/// The same entries for nalgebra, the second linear algebra of the tests.
+pub(crate) fn to_nalgebra(matrix: &Matrix) -> DMatrix<f64> {
+    DMatrix::from_row_slice(matrix.rows(), matrix.cols(), matrix.data())
+}
+
+/// The same entries.
+pub(crate) fn from_nalgebra(matrix: &DMatrix<f64>) -> Matrix {
+    let entries = matrix.transpose().as_slice().to_vec();
+    Matrix::new("matrix", matrix.nrows(), matrix.ncols(), entries).unwrap()
+}
+
+/// The largest difference of two entries.
+pub(crate) fn distance(a: &Matrix, b: &Matrix) -> f64 {
+    (to_nalgebra(a) - to_nalgebra(b)).amax()
 }

@@ -4,6 +4,11 @@
 mod activation;
 mod common;
 mod cpl;
+mod deep_residual;
 mod dense_formula;
+mod lben;
+mod ldlt;
+mod r2dn;
+mod residual_block;
 mod sandwich;
 mod sll;

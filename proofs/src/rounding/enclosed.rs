@@ -110,7 +110,7 @@ mod tests {
     /// `[a, b; b, c]` with entries widened by `width`, scaled by `2^{±shift}` on either side.
     fn two_by_two(a: f64, b: f64, c: f64, width: f64) -> Enclosed {
         let mut matrix = Enclosed::zeros(2).expect("small");
-        let wide = |value: Interval| value.add(Interval::between(-width, width));
+        let wide = |value: Interval| value.add(Interval::between(0.0, width).sub(Interval::between(0.0, width)));
         matrix.add(0, 0, wide(Interval::point(a)));
         matrix.add(0, 1, wide(Interval::point(b)));
         matrix.add(1, 1, wide(Interval::point(c)));
@@ -139,6 +139,15 @@ mod tests {
             assert_eq!(matrix.prove_semidefinite().is_ok(), holds, "{a:e} {b:e} {c:e} {width}");
             assert_eq!(matrix.prove_definite().is_ok(), holds, "{a:e} {b:e} {c:e} {width}");
         }
+        // [2, ±1.5, ±1.5; ·, 2, 0; ·, ·, 2] is not always semidefinite: the first row takes the width of both entries.
+        let mut star = Enclosed::zeros(3).expect("small");
+        for i in 0..3 {
+            star.add(i, i, Interval::integer(2));
+        }
+        star.add(1, 0, Interval::between(-1.5, 1.5));
+        assert!(star.prove_semidefinite().is_ok());
+        star.add(2, 0, Interval::between(-1.5, 1.5));
+        assert!(star.prove_semidefinite().is_err());
         assert!(matches!(Enclosed::zeros(1 << 13), Err(CheckError::TooLarge { .. })));
     }
 }

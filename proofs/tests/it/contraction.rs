@@ -41,9 +41,9 @@ fn exact_inequalities(system: &Feedback, claim: &ContractionClaim) -> [Vec<Vec<B
     let mut p = vec![vec![zero(); n + q]; n + q];
     for i in 0..n + q {
         for j in 0..n + q {
-            for k in 0..n {
-                for l in 0..n {
-                    p[i][j] -= both(k, i) * &metric[k][l] * both(l, j);
+            for (k, row) in metric.iter().enumerate() {
+                for (l, entry) in row.iter().enumerate() {
+                    p[i][j] -= both(k, i) * entry * both(l, j);
                 }
             }
             if i < n && j < n {

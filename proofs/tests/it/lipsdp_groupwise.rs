@@ -138,9 +138,9 @@ fn exact_inequalities(chain: &GroupedChain, claim: &GroupedClaim) -> Vec<Vec<Vec
             let mut p = pair[0].clone();
             for (i, row) in p.iter_mut().enumerate() {
                 for (j, entry) in row.iter_mut().enumerate() {
-                    for k in 0..weight.rows() {
-                        for l in 0..weight.rows() {
-                            *entry -= exact(weight.row(k)[i]) * &pair[1][k][l] * exact(weight.row(l)[j]);
+                    for (k, multipliers) in pair[1].iter().enumerate() {
+                        for (l, multiplier) in multipliers.iter().enumerate() {
+                            *entry -= exact(weight.row(k)[i]) * multiplier * exact(weight.row(l)[j]);
                         }
                     }
                 }
