@@ -15,6 +15,8 @@ mod dense;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod joint;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod verify;
