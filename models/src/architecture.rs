@@ -267,18 +267,14 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Whether the layer takes an image and nothing else, without parameters that tell its size.
-    const fn needs_image(self) -> bool {
-        matches!(
-            self,
-            Self::Resample(
-                Resample::PixelUnshuffle { .. }
-                    | Resample::PixelShuffle { .. }
-                    | Resample::Center(Over::Channel)
-                    | Resample::MaxPool { .. }
-                    | Resample::NormPool { .. }
-            )
-        )
+    /// Whether a vector passes with its length unchanged, so that the length of the input can be read off a later layer.
+    const fn keeps_length(self) -> bool {
+        match self {
+            Self::Activation(_) | Self::ChannelActivation { .. } | Self::Resample(Resample::Center(Over::All)) => true,
+            Self::Groupwise(map) => !matches!(map, Groupwise::Crelu),
+            Self::Paired { map, .. } => !matches!(map, PairMap::Projection),
+            _ => false,
+        }
     }
 }
 
@@ -440,12 +436,12 @@ impl Architecture {
             | Plan::Sandwich { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
-            plan if plan.needs_image() => Some(None),
+            plan if plan.keeps_length() => None,
             Plan::Activation(_)
             | Plan::ChannelActivation { .. }
             | Plan::Groupwise(_)
             | Plan::Paired { .. }
-            | Plan::Resample(_) => None,
+            | Plan::Resample(_) => Some(None),
         })?
     }
 

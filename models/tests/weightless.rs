@@ -315,6 +315,27 @@ fn malformed_declarations_are_refused() {
     assert!(error.contains("at most 16777216"), "{error}");
 }
 
+/// The length of the input is read off a dense layer only where nothing before it changes the length.
+#[test]
+fn a_length_that_was_changed_is_not_guessed() {
+    let tensors: Vec<(&str, &[usize], Vec<f32>)> = vec![("a.weight", &[1, 2], vec![1.0, 2.0])];
+    let dense = r#"{"kind":"dense","name":"a"}"#;
+    let kept = format!(r#"{{"kind":"full-sort","name":"b"}},{dense}"#);
+    let (network, _) = declared("null", &kept, &tensors).expect("two numbers");
+    assert_eq!(network.map.input(), Shape::Flat(2));
+    for first in [
+        r#"{"kind":"first-channels","name":"b","channels":2}"#,
+        r#"{"kind":"pad-features","name":"b","features":2}"#,
+        r#"{"kind":"pair-max","name":"b"}"#,
+        r#"{"kind":"crelu","name":"b"}"#,
+    ] {
+        let error = declared("null", &format!("{first},{dense}"), &tensors)
+            .expect_err(first)
+            .to_string();
+        assert!(error.contains("give the input shape"), "{first}: {error}");
+    }
+}
+
 /// A residual layer is 1-Lipschitz for slopes in [0, 1] only: `x − 2 T⁻¹ |x|` on one number is `3x` below zero.
 #[test]
 fn a_residual_layer_with_another_activation_is_refused() {

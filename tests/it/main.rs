@@ -17,6 +17,8 @@ mod families;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod joint;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod residual_block;

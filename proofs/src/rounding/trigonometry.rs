@@ -79,7 +79,6 @@ fn at(x: f64) -> (Interval, Interval) {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "library functions are what a test compares with")]
 mod tests {
     use super::*;
     use num_bigint::BigInt;

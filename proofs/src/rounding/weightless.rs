@@ -16,7 +16,6 @@
 //!   sign, `x < 0` (else no term is negative), so the first formula is in `[0, r]` and differs from `r` by at most the magnitude of that number. Together `2 δ r`.
 //! - *Centring.* The mean of `n` entries is off by at most `γ_{n+1} ‖x‖ / √n`, in `n` entries; then one subtraction.
 //! - *Norm pooling.* `n` squares, their sum and a root: `γ_{n+2}` relative to the result; underflow of the squares costs at most `√(n · smallest normal)`.
-#![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
 use super::directed::{add_up, gamma_up, mul_up, sqrt_up};
 use super::error_bound::{ErrorBound, LOST};

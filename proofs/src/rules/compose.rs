@@ -18,8 +18,8 @@
 //! # Mutation note
 //!
 //! The last hidden layer left out of the product: `compose::every_layer_counts` went red. The identity check of the layers removed:
-//! `compose::certificates_of_another_network_are_refused`. The last layer left out of the product where there is no head, and `1` for `√2`: see
-//! [`super::last_layer`].
+//! `compose::certificates_of_another_network_are_refused`. The last layer left out of the product where there is no head:
+//! `joint::the_last_layer_counts`.
 
 use crate::certificate::{ChainCertificate, LayerCertificate};
 use crate::error::CheckError;

@@ -20,7 +20,8 @@
 //!
 //! # Mutation note
 //!
-//! `√μ` replaced by 1: `last_layer::the_joint_map_is_not_1_lipschitz` went red.
+//! `√μ` replaced by 1: `last_layer::the_joint_map_is_not_1_lipschitz` went red. `√2` replaced by 1 or 2: `joint::every_pair_has_the_factor_root_two`,
+//! `joint::the_radius_is_the_margin_by_root_two`.
 
 use crate::error::CheckError;
 use crate::rounding::directed::{mul_up, sqrt_up};

@@ -85,12 +85,16 @@ pub struct Margins<'a> {
     classes: usize,
 }
 
+/// The most classes of which all pairs are kept.
+const CLASSES_MOST: usize = 8192;
+
 impl<'a> Margins<'a> {
     /// Encloses all pairwise distances of the head's rows.
     ///
     /// # Errors
     ///
-    /// [`CheckError::Shape`] if there are fewer than two classes: there is nothing to tell apart.
+    /// - [`CheckError::Shape`] if there are fewer than two classes: there is nothing to tell apart.
+    /// - [`CheckError::TooLarge`] if there are more than 8192: a table of all pairs would need too much memory.
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let rows = certificate.head();
         let classes = rows.classes();
@@ -100,6 +104,13 @@ impl<'a> Margins<'a> {
                 what: "classes",
                 expected: vec![2],
                 found: vec![classes],
+            });
+        }
+        if classes > CLASSES_MOST {
+            return Err(CheckError::TooLarge {
+                what: "pairs of classes",
+                entries: (classes as u128) * (classes as u128),
+                most: (CLASSES_MOST as u128) * (CLASSES_MOST as u128),
             });
         }
         let mut distances = vec![Interval::ZERO; classes * classes];

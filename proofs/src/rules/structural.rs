@@ -46,7 +46,9 @@
 //!
 //! # Mutation note
 //!
-//! `max_c` replaced by the first channel: `structural::reject_table` went red (std `1, 0.5`). `size` replaced by `size²`: `structural::accept_table`.
+//! `max_c` replaced by the first channel: `structural::reject_table` went red (std `1, 0.5`). `size` replaced by `size²`: `structural::accept_table`. `⌈size/stride⌉` rounded down or
+//! replaced by 1: `weightless::accept_table` and `weightless::the_bounds_are_sharp`. The slopes of a PReLU ignored: `weightless::no_quotient_exceeds_the_bound`. The range of
+//! an angle or the order of `θ₁`, `θ₂` not asked for: `weightless::reject_table`.
 
 use crate::error::CheckError;
 use crate::rounding::directed::max;

@@ -109,6 +109,20 @@ fn disjoint_logits_never_get_root_two() {
     assert!(judgement.radius.value() <= 0.3 && judgement.radius.value() > 0.3 - 1e-12);
 }
 
+/// A vector as long as an image is no list of classes whose pairs anybody keeps.
+#[test]
+fn a_table_of_too_many_pairs_is_refused() {
+    let map = NetworkMap::new(Shape::Flat(8193), vec![Layer::Resample(Resample::First { units: 8193 })]).expect("a network");
+    let certificate = certify(&map);
+    assert!(matches!(
+        Margins::new(&certificate).map(|_| ()),
+        Err(CheckError::TooLarge {
+            what: "pairs of classes",
+            ..
+        })
+    ));
+}
+
 /// The last layer is a part of the product, and its certificate must be there.
 #[test]
 fn the_last_layer_counts() {

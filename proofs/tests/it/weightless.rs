@@ -334,9 +334,12 @@ fn the_bounds_are_sharp() {
     // One pixel above all others lies in every window.
     let mut samples = vec![0.0; 50];
     (samples[12], samples[37]) = (1.0, 2.0);
-    let layer = Layer::Resample(Resample::MaxPool { size: 3, stride: 1 });
-    let images = evaluate(&layer, input, &samples);
-    assert!((distance(images[0].values(), images[1].values()) - 3.0).abs() < 1e-12);
+    for (size, stride, moved) in [(3, 1, 3.0), (3, 2, 2.0), (2, 1, 2.0), (2, 2, 1.0)] {
+        let layer = Layer::Resample(Resample::MaxPool { size, stride });
+        let images = evaluate(&layer, input, &samples);
+        assert!((distance(images[0].values(), images[1].values()) - moved).abs() < 1e-12);
+        assert!((bound_up(&layer).expect("a bound") - moved).abs() <= 0.0);
+    }
     let images = evaluate(&prelu(&[-3.0]), Shape::Flat(1), &[-1.0, -2.0]);
     assert!((distance(images[0].values(), images[1].values()) - 3.0).abs() < 1e-12);
 }

@@ -31,7 +31,7 @@ enum Numbers {
     Fold(Direction),
     /// The same, neither number negative.
     Wedge(Direction),
-    Sectors([Sector; 4]),
+    Sectors(Box<[Sector; 4]>),
 }
 
 /// A pair map with its numbers.
@@ -76,7 +76,7 @@ impl PairKernel {
                     };
                     let third_middle = turned(direction(start.add(quarter2).add(half3)));
                     let [cos, sin] = direction(start.add(quarter3));
-                    Numbers::Sectors([
+                    Numbers::Sectors(Box::new([
                         sector(direction(start.add(quarter2)), narrow, [1.0, 0.0], false),
                         sector(
                             direction(start.add(half2).add(quarter3)),
@@ -86,7 +86,7 @@ impl PairKernel {
                         ),
                         sector(third_middle, [narrow[1], narrow[0]], direction(Interval::point(third)), false),
                         sector([sin, -cos], [wide[1], wide[0]], direction(Interval::point(first)), true),
-                    ])
+                    ]))
                 }
             }
         });
