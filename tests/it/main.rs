@@ -15,6 +15,8 @@ mod dense;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod formula;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod joint;

@@ -8,7 +8,7 @@ use super::convolution::Convolution;
 use super::steps::{matrix, vector};
 
 /// Steps of the power iterations; they end earlier where the norm no longer grows.
-const STEPS: usize = 10_000;
+const STEPS: usize = 5_000;
 
 /// The weight of a formula, `(m, n)`; an approximation.
 pub(super) fn weight<T: Float>(formula: &DenseFormula) -> Array2<T> {
@@ -198,7 +198,12 @@ fn power<T: Float>(mut x: Array2<T>, apply: impl Fn(&Array2<T>) -> Array2<T>, ad
         x.mapv_inplace(|value| value / length);
         let y = apply(&x);
         let value = frobenius(&y);
-        still = if value > best { 0 } else { still + 1 };
+        // growth that is no more than rounding does not count
+        still = if value > best + T::of(64.0) * T::epsilon() * best {
+            0
+        } else {
+            still + 1
+        };
         best = if value > best { value } else { best };
         if still > 20 {
             break;

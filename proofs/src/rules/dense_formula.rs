@@ -49,7 +49,7 @@ pub fn bound_up(formula: &DenseFormula, reach: f64) -> f64 {
 /// A bound with room for the last bits of another machine, but not above 1 where it was not: what a claim should say.
 #[must_use]
 pub fn with_room_up(bound: f64) -> f64 {
-    let wide = mul_up(bound, 1.0 + 1e-9);
+    let wide = mul_up(bound, add_up(1.0, 1e-9));
     if bound <= 1.0 { min(wide, 1.0) } else { wide }
 }
 
