@@ -37,6 +37,12 @@
 //! | `dense` | `NAME.weight`, `NAME.bias` or none | `(m, n)`, `(m,)`; without a bias it is zero |
 //! | `add`, `subtract`, `multiply`, `divide` | `NAME.operand` | `(n,)`, one number an entry of the input |
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
+//! | `convolution`, `aol-conv`, `linear-residual-conv` | `NAME.weight`, `NAME.bias` or none | `(out, in, k, k)`, `(out,)` |
+//! | `spectral-conv` | `NAME.weight`, `NAME.bias` or none, `NAME.sigma` | the same, one number |
+//! | `skew-exponential` | `NAME.weight`, `NAME.bias` or none, `NAME.sigma` or none | `(c, c, k, k)`, `(c,)`, one number |
+//!
+//! The last five may have a text `padding`, `"zero"` (also without one) or `"circular"`; `aol-conv` a number `epsilon`; `skew-exponential` must have an integer
+//! `terms`, and divides by the least of its four norms where there is no `sigma`.
 //!
 //! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
@@ -55,6 +61,7 @@
 //! (every convolution `sll-conv`, every dense layer `sll-dense`), `sll-weighted` (convolutions `sll-conv-weighted`), `dense-relu`
 //! (kinds `dense`, `relu`, `subtract`, `divide`), or any other name of lower-case letters, digits and hyphens, under which any kinds may be mixed.
 
+mod convolution;
 mod declared;
 mod dense;
 mod error;
@@ -62,12 +69,13 @@ mod sll;
 
 use std::collections::BTreeMap;
 
-use lipcert_proofs::statement::{Activation, Operation, Shape};
+use lipcert_proofs::statement::{Activation, Operation, Padding, Shape};
 
 use crate::checkpoint::{Checkpoint, Structure, TensorInfo};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
 
+pub use convolution::KernelKind;
 pub use declared::METADATA_KEY;
 pub(crate) use declared::{MAX_SIDE, too_large};
 pub use dense::NAME as DENSE_RELU;
@@ -160,6 +168,21 @@ pub enum Plan {
         classes: usize,
         /// Length of the input.
         features: usize,
+    },
+    /// A plain convolution: `weight`, `bias` unless it is zero, and `sigma` where the kind has it.
+    Convolution {
+        /// Where the kernel comes from.
+        kernel: KernelKind,
+        /// Channels of the output.
+        outputs: usize,
+        /// Channels of the image.
+        channels: usize,
+        /// Side of the kernel.
+        size: usize,
+        /// Whether there is a tensor `bias`.
+        bias: bool,
+        /// What lies outside the image.
+        padding: Padding,
     },
 }
 
@@ -268,6 +291,17 @@ impl Architecture {
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
+            Plan::Convolution {
+                kernel,
+                outputs,
+                channels,
+                size,
+                bias,
+                ..
+            } => {
+                let sigma = matches!(kernel, KernelKind::Spectral | KernelKind::Skew { stored: true, .. });
+                outputs * (channels * size * size + usize::from(bias)) + usize::from(sigma)
+            }
             Plan::PadChannels { .. } | Plan::AveragePool { .. } | Plan::Flatten | Plan::Activation(_) => 0,
         };
         self.layers.iter().map(|layer| count(layer.plan)).sum()
@@ -286,6 +320,7 @@ impl Architecture {
             Plan::Affine { features, .. } | Plan::Dense { features, .. } | Plan::Head { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
+            Plan::Convolution { .. } => Some(None),
             Plan::Activation(_) => None,
         })?
     }
@@ -306,6 +341,7 @@ impl Architecture {
         for layer in &self.layers {
             match layer.plan {
                 Plan::Conv { channels, .. } => width = Some(channels),
+                Plan::Convolution { outputs, .. } => width = Some(outputs),
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }

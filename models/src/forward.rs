@@ -7,6 +7,7 @@
 mod convolution;
 mod factor;
 mod float;
+mod kernel;
 mod steps;
 
 use std::ops::Range;

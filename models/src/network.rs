@@ -1,5 +1,7 @@
 //! A checkpoint and an architecture as one map over the reals.
 
+mod convolution;
+
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 
@@ -235,6 +237,14 @@ impl Builder<'_> {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,
             },
+            Plan::Convolution {
+                kernel,
+                outputs,
+                channels,
+                size,
+                bias,
+                padding,
+            } => self.convolution(name, kernel, [outputs, channels, size], bias, padding)?,
         })
     }
 }

@@ -4,7 +4,13 @@
 //! [checker](lipcert_proofs::certificate) should accept; where the layers hold weights that were computed here in float64, the claim speaks of those
 //! weights, and the family's row says so.
 
+pub mod aol_conv;
+pub mod bcop;
+pub mod conv_norm;
+pub mod linear_residual;
+pub mod rko;
 pub mod sll;
+pub mod soc;
 
 use lipcert_proofs::CheckError;
 use lipcert_proofs::certificate::{ChainClaim, LayerClaim};
@@ -73,4 +79,13 @@ pub trait Parameterization {
 }
 
 /// All families, in the order of the table.
-pub const FAMILIES: &[Family] = &[sll::Dense::FAMILY, sll::Conv::FAMILY];
+pub const FAMILIES: &[Family] = &[
+    sll::Dense::FAMILY,
+    sll::Conv::FAMILY,
+    aol_conv::Conv::FAMILY,
+    conv_norm::Conv::FAMILY,
+    linear_residual::Conv::FAMILY,
+    soc::Conv::FAMILY,
+    bcop::Conv::FAMILY,
+    rko::Conv::FAMILY,
+];

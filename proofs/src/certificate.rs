@@ -8,14 +8,17 @@ mod chain;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckError;
-use crate::rounding::directed::{min, sqrt_up};
+use crate::rounding::directed::{div_up, min, sqrt_up};
 use crate::rounding::factor::{Factor, dominance_weights};
-use crate::rounding::gram::{Gram, SmallGram};
+use crate::rounding::gram::Gram;
 use crate::rounding::head::HeadRows;
 use crate::rounding::interval::Interval;
+use crate::rounding::iteration::squared_norm_up;
+use crate::rounding::kernel_ball::KernelBall;
+use crate::rounding::small_gram::SmallGram;
 use crate::rules;
 pub use crate::rules::circulant_grid::ImageSize;
-use crate::statement::{Layer, Output, Scale, Shape};
+use crate::statement::{Layer, Output, Padding, Scale, Shape};
 
 pub use chain::{ChainCertificate, ChainClaim, DualVectors};
 
@@ -38,6 +41,13 @@ pub enum GramWitness {
         /// For which images.
         image: ImageSize,
     },
+    /// [`rules::gram_iteration`], where `T` is the identity.
+    GramIteration {
+        /// Number of squarings, from 1.
+        steps: usize,
+    },
+    /// [`rules::circular_spectrum`], circular convolutions only.
+    CircularSpectrum {},
 }
 
 impl GramWitness {
@@ -48,6 +58,8 @@ impl GramWitness {
             Self::DiagonalDominance { .. } => "diagonal-dominance",
             Self::Cholesky {} => "cholesky",
             Self::CirculantGrid { .. } => "circulant-grid",
+            Self::GramIteration { .. } => "gram-iteration",
+            Self::CircularSpectrum {} => "circular-spectrum",
         }
     }
 }
@@ -89,6 +101,11 @@ pub enum Witness {
         /// `λ` bounds the square of the norm of the joint map.
         inside: GramClaim,
     },
+    /// [`rules::taylor_remainder`]: `L Lᵀ ⪯ λ I` for the skew kernel.
+    TaylorRemainder {
+        /// `λ` bounds the square of the norm of the skew convolution.
+        inside: GramClaim,
+    },
 }
 
 impl Witness {
@@ -101,6 +118,7 @@ impl Witness {
             Self::Tolerance { .. } => "tolerance",
             Self::OperatorNorm { .. } => "operator-norm",
             Self::NormalizedRows { .. } => "normalized-rows",
+            Self::TaylorRemainder { .. } => "taylor-remainder",
         }
     }
 
@@ -111,6 +129,7 @@ impl Witness {
             Self::Structural {} => None,
             Self::Formula { inside } => inside.as_ref(),
             Self::Tolerance { inside } | Self::OperatorNorm { inside } | Self::NormalizedRows { inside } => Some(inside),
+            Self::TaylorRemainder { inside } => Some(inside),
         }
     }
 }
@@ -134,8 +153,9 @@ pub struct Prepared<'a> {
     weights: Vec<Interval>,
     factor: Option<Factor>,
     head: Option<HeadRows>,
-    /// For a dense layer the one number of `T`, see [`SmallGram`].
+    /// For a dense layer or a plain convolution the one number of `T`, see [`SmallGram`].
     plain: Option<f64>,
+    kernel: Option<KernelBall<'a>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -154,6 +174,7 @@ impl<'a> Prepared<'a> {
             factor: None,
             head: None,
             plain: None,
+            kernel: KernelBall::of(layer)?,
         };
         match layer {
             Layer::ResidualConv { kernel, scale, .. } => prepared.set(Gram::lattice(kernel)?, scale)?,
@@ -175,8 +196,19 @@ impl<'a> Prepared<'a> {
             | Layer::Flatten
             | Layer::Activation(_)
             | Layer::Elementwise { .. } => {}
+            Layer::Convolution { .. } | Layer::ConvFormula { .. } | Layer::SkewExponential(_) => prepared.set_kernel()?,
         }
         Ok(prepared)
+    }
+
+    fn set_kernel(&mut self) -> Result<(), CheckError> {
+        if let Some(ball) = &self.kernel {
+            let SmallGram { gram, scale } = SmallGram::lattice(ball.approx())?;
+            self.weights = vec![Interval::ONE; gram.inner()];
+            self.gram = Some(gram);
+            self.plain = Some(scale);
+        }
+        Ok(())
     }
 
     fn set(&mut self, gram: Gram, scale: &Scale) -> Result<(), CheckError> {
@@ -208,6 +240,27 @@ impl<'a> Prepared<'a> {
     #[must_use]
     pub const fn factor(&self) -> Option<&Factor> {
         self.factor.as_ref()
+    }
+
+    /// The kernel of a plain convolution or of an exponential.
+    #[must_use]
+    pub const fn kernel(&self) -> Option<&KernelBall<'a>> {
+        self.kernel.as_ref()
+    }
+
+    /// The smallest `λ` that [`rules::gram_iteration`] proves in so many steps, for a layer whose `T` is the identity.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::RuleMismatch`] for other layers; [`CheckError::TooLarge`] if a kernel has grown too large.
+    pub fn gram_iteration_up(&self, steps: usize) -> Result<f64, CheckError> {
+        match (&self.gram, self.plain) {
+            (Some(gram), Some(scale)) => Ok(div_up(squared_norm_up(gram, steps)?, scale).next_up()),
+            _ => Err(CheckError::RuleMismatch {
+                rule: "gram-iteration",
+                kind: self.layer.kind(),
+            }),
+        }
     }
 
     /// The diagonal for which the inequality inside is stated, from below, and the active rows.
@@ -266,10 +319,26 @@ impl<'a> Prepared<'a> {
             }
             GramWitness::Cholesky {} => rules::cholesky::check(gram, &scale_down, &active, claim.lambda),
             GramWitness::CirculantGrid { grid, image } => {
-                if !matches!(self.layer, Layer::ResidualConv { .. }) {
+                let covered = match self.layer.padding() {
+                    Some(Padding::Zero) => true,
+                    // All frequencies, so every torus too.
+                    Some(Padding::Circular) => *image == ImageSize::Any,
+                    None => false,
+                };
+                if !covered {
                     return Err(mismatch);
                 }
                 rules::circulant_grid::check(gram, self.input, &scale_down, &active, *grid, *image, claim.lambda)
+            }
+            GramWitness::GramIteration { steps } => match self.plain {
+                Some(scale) => rules::gram_iteration::check(gram, scale, *steps, claim.lambda),
+                None => Err(mismatch),
+            },
+            GramWitness::CircularSpectrum {} => {
+                if self.layer.padding() != Some(Padding::Circular) {
+                    return Err(mismatch);
+                }
+                rules::circular_spectrum::check(gram, self.input, &scale_down, &active, claim.lambda)
             }
         }
     }
@@ -308,6 +377,7 @@ pub struct LayerCertificate<'a> {
     witness: Witness,
     factor: Option<Factor>,
     head: Option<HeadRows>,
+    kernel: Option<KernelBall<'a>>,
 }
 
 impl<'a> LayerCertificate<'a> {
@@ -326,12 +396,23 @@ impl<'a> LayerCertificate<'a> {
             Witness::Structural {} => rules::structural::bound_up(prepared.layer)?,
             Witness::Formula { .. } => rules::formula::bound_up(prepared.layer)?,
             Witness::Tolerance { inside } if prepared.factor.is_some() => rules::tolerance::bound_up(inside.lambda),
-            Witness::OperatorNorm { inside } if prepared.plain.is_some() => rules::operator_norm::bound_up(inside.lambda),
+            Witness::OperatorNorm { inside } => match (prepared.layer, prepared.plain, &prepared.kernel) {
+                (Layer::SkewExponential(_), ..) | (_, None, _) => return Err(mismatch()),
+                (_, Some(_), None) => rules::operator_norm::bound_up(inside.lambda),
+                (_, Some(_), Some(ball)) => rules::operator_norm::bound_with_error_up(inside.lambda, ball.error_up()),
+            },
+            Witness::TaylorRemainder { inside } => match (prepared.layer, &prepared.kernel) {
+                (Layer::SkewExponential(layer), Some(ball)) => {
+                    let norm = rules::operator_norm::bound_with_error_up(inside.lambda, ball.error_up());
+                    rules::taylor_remainder::bound_up(norm, layer.terms)
+                }
+                _ => return Err(mismatch()),
+            },
             Witness::NormalizedRows { inside } => match &prepared.head {
                 Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, Output::All)?,
                 None => return Err(mismatch()),
             },
-            Witness::Tolerance { .. } | Witness::OperatorNorm { .. } => return Err(mismatch()),
+            Witness::Tolerance { .. } => return Err(mismatch()),
         };
         if let Some(inside) = claim.witness.inside() {
             prepared.check_gram(inside)?;
@@ -351,6 +432,7 @@ impl<'a> LayerCertificate<'a> {
             witness: claim.witness,
             factor: prepared.factor.clone(),
             head: prepared.head.clone(),
+            kernel: prepared.kernel.clone(),
         })
     }
 
@@ -393,6 +475,12 @@ impl<'a> LayerCertificate<'a> {
     #[must_use]
     pub const fn factor(&self) -> Option<&Factor> {
         self.factor.as_ref()
+    }
+
+    /// The kernel of a plain convolution or of an exponential.
+    #[must_use]
+    pub const fn kernel(&self) -> Option<&KernelBall<'a>> {
+        self.kernel.as_ref()
     }
 
     /// The enclosed rows, for a normalised head.

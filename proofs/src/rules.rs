@@ -8,8 +8,11 @@
 //! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
 //! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
 //! | [`circulant_grid`] | `K Kᵀ ⪯ λ T`, zero-padded convolution | `λ`, a frequency grid |
+//! | [`circular_spectrum`] | `K Kᵀ ⪯ λ I`, circular convolution | `λ` |
+//! | [`gram_iteration`] | `A Aᵀ ⪯ λ I`, dense or convolution | `λ`, a number of squarings |
 //! | [`common_condition`] | `A Aᵀ ⪯ diag(t)` and how far `t` is from the best | `t`, vectors of the dual |
-//! | [`operator_norm`] | `‖W‖₂` of a dense layer | `λ` with `W Wᵀ ⪯ λ I` |
+//! | [`operator_norm`] | `‖W‖₂` of a dense layer or convolution | `λ` with `W Wᵀ ⪯ λ I` |
+//! | [`taylor_remainder`] | the exponential of a skew convolution, cut off | `λ` with `L Lᵀ ⪯ λ I` |
 //! | [`lipsdp`] | the bound of a chain of dense layers and activations | diagonal multipliers |
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
@@ -17,13 +20,16 @@
 
 pub mod cholesky;
 pub mod circulant_grid;
+pub mod circular_spectrum;
 pub mod common_condition;
 pub mod compose;
 pub mod diagonal_dominance;
 pub mod formula;
+pub mod gram_iteration;
 pub mod last_layer;
 pub mod lipsdp;
 pub mod margin;
 pub mod operator_norm;
 pub mod structural;
+pub mod taylor_remainder;
 pub mod tolerance;

@@ -4,12 +4,14 @@
 //! itself (float32 weights are widened, which is exact), or a [`Decimal`]. Nothing here rounds and nothing here is proved.
 
 mod chain;
+mod convolution;
 mod decimal;
 mod layer;
 mod network;
 mod tensor;
 
 pub use chain::Chain;
+pub use convolution::{ConvFormula, Divisor, Padding, SkewExponential, TERMS_MOST};
 pub use decimal::Decimal;
 pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use lipcert_proofs::statement::{Activation, Decimal, Operation, Shape};
 use serde::{Deserialize, Serialize};
 
+use super::convolution::{self, DeclaredPadding, KernelKind};
 use super::{Architecture, ArchitectureError, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
@@ -65,23 +66,89 @@ struct Normalization {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum Declared {
-    PadChannels { name: String, channels: usize },
-    SllConv { name: String },
-    SllConvWeighted { name: String },
-    ResidualConv { name: String },
-    AolDense { name: String },
-    SllDense { name: String },
-    ResidualDense { name: String },
-    AveragePool { name: String, size: usize, divisor: u32 },
-    Flatten { name: String },
-    Dense { name: String },
-    Relu { name: String },
-    LeakyRelu { name: String, slope: f64 },
-    Add { name: String },
-    Subtract { name: String },
-    Multiply { name: String },
-    Divide { name: String },
-    NormalizedHead { name: String },
+    PadChannels {
+        name: String,
+        channels: usize,
+    },
+    SllConv {
+        name: String,
+    },
+    SllConvWeighted {
+        name: String,
+    },
+    ResidualConv {
+        name: String,
+    },
+    AolDense {
+        name: String,
+    },
+    SllDense {
+        name: String,
+    },
+    ResidualDense {
+        name: String,
+    },
+    AveragePool {
+        name: String,
+        size: usize,
+        divisor: u32,
+    },
+    Flatten {
+        name: String,
+    },
+    Dense {
+        name: String,
+    },
+    Relu {
+        name: String,
+    },
+    LeakyRelu {
+        name: String,
+        slope: f64,
+    },
+    Add {
+        name: String,
+    },
+    Subtract {
+        name: String,
+    },
+    Multiply {
+        name: String,
+    },
+    Divide {
+        name: String,
+    },
+    NormalizedHead {
+        name: String,
+    },
+    Convolution {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    AolConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+        #[serde(default)]
+        epsilon: f64,
+    },
+    LinearResidualConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    SpectralConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    SkewExponential {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+        terms: usize,
+    },
 }
 
 impl Declared {
@@ -103,7 +170,12 @@ impl Declared {
             | Self::Subtract { name }
             | Self::Multiply { name }
             | Self::Divide { name }
-            | Self::NormalizedHead { name } => name,
+            | Self::NormalizedHead { name }
+            | Self::Convolution { name, .. }
+            | Self::AolConv { name, .. }
+            | Self::LinearResidualConv { name, .. }
+            | Self::SpectralConv { name, .. }
+            | Self::SkewExponential { name, .. } => name,
         }
     }
 
@@ -127,6 +199,11 @@ impl Declared {
             Self::Multiply { .. } => ("multiply", false, false),
             Self::Divide { .. } => ("divide", false, false),
             Self::NormalizedHead { .. } => ("normalized-head", true, true),
+            Self::Convolution { .. } => ("convolution", false, false),
+            Self::AolConv { .. } => ("aol-conv", false, false),
+            Self::LinearResidualConv { .. } => ("linear-residual-conv", false, false),
+            Self::SpectralConv { .. } => ("spectral-conv", false, false),
+            Self::SkewExponential { .. } => ("skew-exponential", false, false),
         }
     }
 
@@ -223,6 +300,16 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 Operation::Divide => Declared::Divide { name },
             },
             Plan::Head { .. } => Declared::NormalizedHead { name },
+            Plan::Convolution { kernel, padding, .. } => {
+                let padding = DeclaredPadding::of(padding);
+                match kernel {
+                    KernelKind::Plain => Declared::Convolution { name, padding },
+                    KernelKind::Aol { epsilon } => Declared::AolConv { name, padding, epsilon },
+                    KernelKind::LinearResidual => Declared::LinearResidualConv { name, padding },
+                    KernelKind::Spectral => Declared::SpectralConv { name, padding },
+                    KernelKind::Skew { terms, .. } => Declared::SkewExponential { name, padding, terms },
+                }
+            }
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -237,14 +324,19 @@ pub(super) fn write(architecture: &Architecture) -> String {
 }
 
 /// The tensors that no layer has taken yet, for one layer.
-struct Parameters<'m, 't> {
+pub(super) struct Parameters<'m, 't> {
     layer: &'m str,
     tensors: &'m mut HashMap<&'t str, &'t TensorInfo>,
 }
 
 impl Parameters<'_, '_> {
+    /// Name of the layer.
+    pub(super) const fn layer(&self) -> &str {
+        self.layer
+    }
+
     /// The shape of a parameter, if it is there; 0 stands for any size.
-    fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
+    pub(super) fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
         let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
             .into_iter()
             .flatten();
@@ -266,7 +358,7 @@ impl Parameters<'_, '_> {
     }
 
     /// The shape of a parameter that must be there.
-    fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
+    pub(super) fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
         self.find(field, expected)?.ok_or_else(|| ArchitectureError::Missing {
             tensor: format!("{}.{field}", self.layer),
         })
@@ -338,6 +430,20 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 classes: weight[0],
                 features: weight[1],
             }
+        }
+        Declared::Convolution { padding, .. } => convolution::plan(&mut parameters, KernelKind::Plain, *padding)?,
+        Declared::AolConv { padding, epsilon, .. } => {
+            let kernel = KernelKind::Aol { epsilon: *epsilon };
+            convolution::plan(&mut parameters, kernel, *padding)?
+        }
+        Declared::LinearResidualConv { padding, .. } => convolution::plan(&mut parameters, KernelKind::LinearResidual, *padding)?,
+        Declared::SpectralConv { padding, .. } => convolution::plan(&mut parameters, KernelKind::Spectral, *padding)?,
+        Declared::SkewExponential { padding, terms, .. } => {
+            let kernel = KernelKind::Skew {
+                terms: *terms,
+                stored: false,
+            };
+            convolution::plan(&mut parameters, kernel, *padding)?
         }
     })
 }

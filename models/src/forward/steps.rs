@@ -1,11 +1,12 @@
 //! The layers with converted weights.
 
-use lipcert_proofs::statement::{Activation, Layer, Matrix, Operation as Arithmetic, Shape};
+use lipcert_proofs::statement::{Activation, Kernel, Layer, Matrix, Operation as Arithmetic, Padding, Shape};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::kernel::entries;
 
 /// The smallest norm that a row of the head is divided by.
 const SMALLEST_NORM: f64 = 1e-12;
@@ -53,6 +54,12 @@ enum Operation<T> {
     Activation { negative: T },
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
+    /// `Σ_{i < terms} Kⁱ x / i! + bias`; `K x + bias` without a number of terms.
+    Convolution {
+        convolution: Convolution<T>,
+        bias: Array1<T>,
+        terms: Option<usize>,
+    },
 }
 
 impl<T: Float> Step<T> {
@@ -105,6 +112,9 @@ impl<T: Float> Step<T> {
                 operation: *operation,
                 operand: vector(operand),
             },
+            Layer::Convolution { kernel, bias, padding } => convolution(layer, kernel, bias, *padding, shape),
+            Layer::ConvFormula { formula, bias, padding } => convolution(layer, formula.raw(), bias, *padding, shape),
+            Layer::SkewExponential(skew) => convolution(layer, &skew.raw, &skew.bias, skew.padding, shape),
         };
         Self {
             input: shape.len(),
@@ -202,7 +212,46 @@ impl<T: Float> Step<T> {
                 Arithmetic::Multiply => x * operand,
                 Arithmetic::Divide => x / operand,
             },
+            Operation::Convolution {
+                convolution,
+                bias,
+                terms,
+            } => {
+                let channels = convolution.channels();
+                let mut output = Array2::zeros((x.nrows(), self.output));
+                for (sample, mut target) in x.outer_iter().zip(output.outer_iter_mut()) {
+                    let image = sample
+                        .into_shape_with_order((channels, self.input / channels))
+                        .expect("a row in standard layout");
+                    let mut result = match terms {
+                        None => convolution.apply(image),
+                        // Horner's scheme, as the authors' code
+                        Some(terms) => (1..*terms).rev().fold(image.to_owned(), |sum, i| {
+                            convolution.apply(sum.view()) / T::of(i as f64) + image
+                        }),
+                    };
+                    result += &bias.view().insert_axis(Axis(1));
+                    target.assign(&result.flatten());
+                }
+                output
+            }
         }
+    }
+}
+
+/// A convolution of one kernel, or the exponential of one.
+fn convolution<T: Float>(layer: &Layer, kernel: &Kernel, bias: &[f64], padding: Padding, input: Shape) -> Operation<T> {
+    let size = match input {
+        Shape::Image { height, width, .. } => (height, width),
+        Shape::Flat(length) => (1, length),
+    };
+    Operation::Convolution {
+        convolution: Convolution::with_entries(&entries(layer), kernel, size, padding),
+        bias: vector(bias),
+        terms: match layer {
+            Layer::SkewExponential(skew) => Some(skew.terms),
+            _ => None,
+        },
     }
 }
 

@@ -35,7 +35,7 @@ use super::head::HeadRows;
 use crate::statement::{Kernel, Matrix, Shape};
 
 /// Twice the smallest subnormal: a bound of what one rounded operation loses to underflow, with room.
-const LOST: f64 = 1e-323;
+pub(super) const LOST: f64 = 1e-323;
 
 /// The constants of one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,10 +8,12 @@ use super::kernels::dense::{ResidualDense, Scratch, affine};
 use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
+use super::kernels::plain_conv::{ConvScratch, Exponential, PlainConv};
 use super::kernels::pool::average_pool;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
+use crate::rules::operator_norm::bound_with_error_up;
 use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
@@ -97,6 +99,8 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Entrywise(Entrywise<'a>, ErrorBound),
+    PlainConv(PlainConv, ErrorBound),
+    Exponential(Exponential, ErrorBound),
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -120,6 +124,7 @@ impl Step<'_> {
         match self {
             Self::Conv(layer, _) => layer.radius(),
             Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
+            Self::PlainConv(..) | Self::Exponential(..) => 0,
         }
     }
 }
@@ -237,7 +242,12 @@ impl<'a> Evaluator<'a> {
                     bound
                 }
                 // Steps on images: none of them accepts a vector.
-                Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
+                Step::Pad(_)
+                | Step::Conv(..)
+                | Step::Pool { .. }
+                | Step::Flatten
+                | Step::PlainConv(..)
+                | Step::Exponential(..) => {
                     errors.fill(f64::NAN);
                     continue;
                 }
@@ -334,6 +344,8 @@ struct ImagePass<'e, 'a> {
     sample: Vec<f64>,
     image: Option<Image>,
     inner: Image,
+    scratch: ConvScratch,
+    output: Vec<f64>,
     /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
     radius: usize,
 }
@@ -346,6 +358,8 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             sample: Vec::new(),
             image: None,
             inner: Image::new(1, 1, 1, 0),
+            scratch: ConvScratch::default(),
+            output: Vec::new(),
             radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
         }
     }
@@ -393,6 +407,16 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     entrywise.apply(&mut self.sample);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
+                Step::PlainConv(layer, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
+                    error = self.take_output(error, bound);
+                }
+                Step::Exponential(layer, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
+                    error = self.take_output(error, bound);
+                }
                 Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
             }
         }
@@ -400,6 +424,13 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             self.sample.resize(image.channels() * image.height() * image.width(), 0.0);
             image.store(&mut self.sample);
         }
+        error
+    }
+
+    /// Makes the output of a layer the sample and returns the bound of its error.
+    fn take_output(&mut self, error: f64, bound: &ErrorBound) -> f64 {
+        let error = bound.carry_up(error, norm_up(&self.sample), norm_up(&self.output));
+        std::mem::swap(&mut self.sample, &mut self.output);
         error
     }
 
@@ -468,6 +499,18 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
         Layer::Elementwise { operation, operand } => {
             let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
             Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
+        }
+        Layer::Convolution { bias, padding, .. } | Layer::ConvFormula { bias, padding, .. } => {
+            let ball = certificate.kernel().ok_or(mismatch)?;
+            let bound = ErrorBound::convolution(lipschitz, ball, bias, certificate.input());
+            Step::PlainConv(PlainConv::new(ball.approx(), bias, *padding), bound)
+        }
+        Layer::SkewExponential(exponential) => {
+            let (ball, inside) = certificate.kernel().zip(certificate.witness().inside()).ok_or(mismatch)?;
+            let norm = bound_with_error_up(inside.lambda, ball.error_up());
+            let (terms, bias) = (exponential.terms, &exponential.bias);
+            let bound = ErrorBound::exponential(lipschitz, norm, ball, terms, bias, certificate.input());
+            Step::Exponential(Exponential::new(ball.approx(), bias, exponential.padding, terms), bound)
         }
     })
 }

@@ -16,6 +16,7 @@ pub mod dense;
 pub mod entrywise;
 pub mod image;
 pub mod norm;
+pub mod plain_conv;
 pub mod pool;
 
 use pulp::Simd;

@@ -61,11 +61,15 @@ pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
                 Ok(gains.fold(0.0, max))
             }
         },
-        Layer::ResidualConv { .. } | Layer::ResidualDense { .. } | Layer::Dense { .. } | Layer::NormalizedHead { .. } => {
-            Err(CheckError::RuleMismatch {
-                rule: "structural",
-                kind: layer.kind(),
-            })
-        }
+        Layer::ResidualConv { .. }
+        | Layer::ResidualDense { .. }
+        | Layer::Dense { .. }
+        | Layer::NormalizedHead { .. }
+        | Layer::Convolution { .. }
+        | Layer::ConvFormula { .. }
+        | Layer::SkewExponential(_) => Err(CheckError::RuleMismatch {
+            rule: "structural",
+            kind: layer.kind(),
+        }),
     }
 }

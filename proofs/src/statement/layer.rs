@@ -1,5 +1,6 @@
 //! The closed set of maps that have a rule.
 
+use super::convolution::{ConvFormula, Padding, SkewExponential, convolved};
 use super::decimal::Decimal;
 use super::network::Shape;
 use super::tensor::{Kernel, Matrix, check_finite};
@@ -128,6 +129,7 @@ pub enum Operation {
 /// | `Activation` | any | same |
 /// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
+/// | `Convolution`, `ConvFormula`, `SkewExponential` | `(C, H, W)` | `(out, H, W)` |
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// `x ↦ (x − mean) / std`, a channel at a time.
@@ -192,6 +194,26 @@ pub enum Layer {
         /// `(classes,)`.
         bias: Vec<f64>,
     },
+    /// `x ↦ K ∗ x + b`, a correlation as `conv2d`, stride 1, same size.
+    Convolution {
+        /// `(out, in, k, k)`.
+        kernel: Kernel,
+        /// `(out,)`.
+        bias: Vec<f64>,
+        /// What lies outside the image.
+        padding: Padding,
+    },
+    /// The same with a kernel by formula.
+    ConvFormula {
+        /// The formula and its numbers.
+        formula: ConvFormula,
+        /// `(out,)`.
+        bias: Vec<f64>,
+        /// What lies outside the image.
+        padding: Padding,
+    },
+    /// The beginning of the exponential of a skew convolution.
+    SkewExponential(SkewExponential),
 }
 
 impl Layer {
@@ -223,6 +245,9 @@ impl Layer {
                 Operation::Divide => "divide",
             },
             Self::NormalizedHead { .. } => "normalized-head",
+            Self::Convolution { .. } => "convolution",
+            Self::ConvFormula { formula, .. } => formula.kind(),
+            Self::SkewExponential(_) => "skew-exponential",
         }
     }
 
@@ -237,6 +262,7 @@ impl Layer {
             | Self::Activation(_)
             | Self::Elementwise { .. } => true,
             Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
+            Self::Convolution { .. } | Self::ConvFormula { .. } | Self::SkewExponential(_) => false,
         }
     }
 
@@ -365,12 +391,26 @@ impl Layer {
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }
+            Self::Convolution { kernel, bias, .. } => convolved(input, kernel, bias),
+            Self::ConvFormula { formula, bias, .. } => formula.validate().and_then(|()| convolved(input, formula.raw(), bias)),
+            Self::SkewExponential(layer) => layer.validate().and_then(|()| convolved(input, &layer.raw, &layer.bias)),
+        }
+    }
+
+    /// What a convolution reads outside the image; nothing for other layers.
+    #[must_use]
+    pub const fn padding(&self) -> Option<Padding> {
+        match self {
+            Self::ResidualConv { .. } => Some(Padding::Zero),
+            Self::Convolution { padding, .. } | Self::ConvFormula { padding, .. } => Some(*padding),
+            Self::SkewExponential(layer) => Some(layer.padding),
+            _ => None,
         }
     }
 }
 
 /// Checks that `values` holds `expected` finite numbers.
-fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
+pub(super) fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
     if values.len() != expected {
         return Err(CheckError::Shape {
             what,
