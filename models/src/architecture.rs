@@ -49,6 +49,12 @@
 //! | `n-activation` | `NAME.theta` | `(channels, 2)`, sorted |
 //! | `householder`, `projection-pool` | `NAME.theta` | `(pairs,)`; clamped to `[0, π]` for the pool |
 //! | `householder-2` | `NAME.theta0`, `NAME.theta1`, `NAME.theta2` | `(pairs,)`, clamped to `[0, 2π]` |
+//! | `convolution`, `aol-conv`, `linear-residual-conv` | `NAME.weight`, `NAME.bias` or none | `(out, in, k, k)`, `(out,)` |
+//! | `spectral-conv` | `NAME.weight`, `NAME.bias` or none, `NAME.sigma` | the same, one number |
+//! | `skew-exponential` | `NAME.weight`, `NAME.bias` or none, `NAME.sigma` or none | `(c, c, k, k)`, `(c,)`, one number |
+//!
+//! The five kinds of plain convolutions may have a text `padding`, `"zero"` (also without one) or `"circular"`; `aol-conv` a number `epsilon`; `skew-exponential` must have an integer
+//! `terms`, and divides by the least of its four norms where there is no `sigma`.
 //!
 //! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The activation of a `residual-block` is ReLU, or leaky with a number `slope`. The other kinds have none, but for some a field:
 //!
@@ -84,6 +90,7 @@
 //! (every convolution `sll-conv`, every dense layer `sll-dense`), `sll-weighted` (convolutions `sll-conv-weighted`), `dense-relu`
 //! (kinds `dense`, `relu`, `subtract`, `divide`), or any other name of lower-case letters, digits and hyphens, under which any kinds may be mixed.
 
+mod convolution;
 mod declared;
 mod dense;
 mod error;
@@ -93,12 +100,13 @@ mod sll;
 
 use std::collections::BTreeMap;
 
-use lipcert_proofs::statement::{Activation, Groupwise, Operation, Over, PairMap, Resample, Shape};
+use lipcert_proofs::statement::{Activation, Groupwise, Operation, Over, Padding, PairMap, Resample, Shape};
 
 use crate::checkpoint::{Checkpoint, Structure, TensorInfo};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
 
+pub use convolution::KernelKind;
 pub use declared::METADATA_KEY;
 pub(crate) use declared::{MAX_SIDE, angle_fields, too_large};
 pub use dense::NAME as DENSE_RELU;
@@ -264,6 +272,21 @@ pub enum Plan {
         /// Whether there is a tensor `alpha`.
         alpha: bool,
     },
+    /// A plain convolution: `weight`, `bias` unless it is zero, and `sigma` where the kind has it.
+    Convolution {
+        /// Where the kernel comes from.
+        kernel: KernelKind,
+        /// Channels of the output.
+        outputs: usize,
+        /// Channels of the image.
+        channels: usize,
+        /// Side of the kernel.
+        size: usize,
+        /// Whether there is a tensor `bias`.
+        bias: bool,
+        /// What lies outside the image.
+        padding: Padding,
+    },
 }
 
 impl Plan {
@@ -398,6 +421,17 @@ impl Architecture {
             Plan::Head { classes, features } => classes * (features + 1),
             Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
             Plan::Elementwise { entries, .. } => entries,
+            Plan::Convolution {
+                kernel,
+                outputs,
+                channels,
+                size,
+                bias,
+                ..
+            } => {
+                let sigma = matches!(kernel, KernelKind::Spectral | KernelKind::Skew { stored: true, .. });
+                outputs * (channels * size * size + usize::from(bias)) + usize::from(sigma)
+            }
             Plan::Block {
                 features,
                 inner,
@@ -436,6 +470,7 @@ impl Architecture {
             | Plan::Sandwich { features, .. } => Some(Some(features)),
             Plan::Elementwise { entries, .. } => Some(Some(entries)),
             Plan::PadChannels { .. } | Plan::Conv { .. } | Plan::AveragePool { .. } | Plan::Flatten => Some(None),
+            Plan::Convolution { .. } => Some(None),
             plan if plan.keeps_length() => None,
             Plan::Activation(_)
             | Plan::ChannelActivation { .. }
@@ -462,6 +497,7 @@ impl Architecture {
         for layer in &self.layers {
             match layer.plan {
                 Plan::Conv { channels, .. } => width = Some(channels),
+                Plan::Convolution { outputs, .. } => width = Some(outputs),
                 Plan::AveragePool { size, .. } => pooling = pooling.saturating_mul(size),
                 Plan::Dense { features: found, .. }
                 | Plan::Head { features: found, .. }

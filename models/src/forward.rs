@@ -10,6 +10,7 @@ mod convolution;
 mod factor;
 mod float;
 mod formula;
+mod kernel;
 mod steps;
 mod weightless;
 

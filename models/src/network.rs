@@ -1,5 +1,6 @@
 //! A checkpoint and an architecture as one map over the reals.
 
+mod convolution;
 mod formula;
 
 use lipcert_proofs::CheckError;
@@ -295,6 +296,14 @@ impl Builder<'_> {
                 let block = ResidualBlock::new(path, vec![hidden], activation, matrix("output", outputs, inner)?, bias);
                 Layer::ResidualBlock(block.map_err(refuse)?)
             }
+            Plan::Convolution {
+                kernel,
+                outputs,
+                channels,
+                size,
+                bias,
+                padding,
+            } => self.convolution(name, kernel, [outputs, channels, size], bias, padding)?,
         })
     }
 

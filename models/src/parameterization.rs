@@ -7,16 +7,22 @@
 pub mod activation;
 mod algebra;
 pub mod aol;
+pub mod aol_conv;
+pub mod bcop;
+pub mod conv_norm;
 pub mod cpl;
 pub mod deep_residual;
 pub mod frobenius;
 pub mod lben;
 pub mod ldlt;
+pub mod linear_residual;
 pub mod orthogonal;
 pub mod r2dn;
 pub mod residual_block;
+pub mod rko;
 pub mod sandwich;
 pub mod sll;
+pub mod soc;
 pub mod spectral;
 pub mod structural;
 
@@ -136,4 +142,10 @@ pub const FAMILIES: &[Family] = &[
     ldlt::Network::FAMILY,
     lben::Network::FAMILY,
     r2dn::Network::FAMILY,
+    aol_conv::Conv::FAMILY,
+    conv_norm::Conv::FAMILY,
+    linear_residual::Conv::FAMILY,
+    soc::Conv::FAMILY,
+    bcop::Conv::FAMILY,
+    rko::Conv::FAMILY,
 ];

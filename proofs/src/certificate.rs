@@ -11,16 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::CheckError;
 use crate::rounding::dense_formula::EnclosedWeight;
-use crate::rounding::directed::{min, sqrt_up};
+use crate::rounding::directed::{div_up, min, sqrt_up};
 use crate::rounding::factor::{Factor, dominance_weights};
-use crate::rounding::gram::{Gram, SmallGram};
+use crate::rounding::gram::Gram;
 use crate::rounding::head::HeadRows;
 use crate::rounding::interval::Interval;
+use crate::rounding::iteration::squared_norm_up;
+use crate::rounding::kernel_ball::KernelBall;
 use crate::rounding::operator_norm::squared_norm;
 use crate::rounding::sandwich::EnclosedSandwich;
+use crate::rounding::small_gram::SmallGram;
 use crate::rules;
 pub use crate::rules::circulant_grid::ImageSize;
-use crate::statement::{Layer, Matrix, Output, Scale, Shape};
+use crate::statement::{Layer, Matrix, Output, Padding, Scale, Shape};
 
 pub use chain::{ChainCertificate, ChainClaim, DualVectors};
 
@@ -43,6 +46,13 @@ pub enum GramWitness {
         /// For which images.
         image: ImageSize,
     },
+    /// [`rules::gram_iteration`], where `T` is the identity.
+    GramIteration {
+        /// Number of squarings, from 1.
+        steps: usize,
+    },
+    /// [`rules::circular_spectrum`], circular convolutions only.
+    CircularSpectrum {},
 }
 
 impl GramWitness {
@@ -53,6 +63,8 @@ impl GramWitness {
             Self::DiagonalDominance { .. } => "diagonal-dominance",
             Self::Cholesky {} => "cholesky",
             Self::CirculantGrid { .. } => "circulant-grid",
+            Self::GramIteration { .. } => "gram-iteration",
+            Self::CircularSpectrum {} => "circular-spectrum",
         }
     }
 }
@@ -99,6 +111,11 @@ pub enum Witness {
         /// The diagonals `Λ_1, …, Λ_h`, one vector a hidden layer.
         multipliers: Vec<Vec<f64>>,
     },
+    /// [`rules::taylor_remainder`]: `L Lᵀ ⪯ λ I` for the skew kernel.
+    TaylorRemainder {
+        /// `λ` bounds the square of the norm of the skew convolution.
+        inside: GramClaim,
+    },
 }
 
 impl Witness {
@@ -112,6 +129,7 @@ impl Witness {
             Self::OperatorNorm { .. } => "operator-norm",
             Self::NormalizedRows { .. } => "normalized-rows",
             Self::ResidualLmi { .. } => "residual-lmi",
+            Self::TaylorRemainder { .. } => "taylor-remainder",
         }
     }
 
@@ -122,6 +140,7 @@ impl Witness {
             Self::Structural {} | Self::ResidualLmi { .. } => None,
             Self::Formula { inside } => inside.as_ref(),
             Self::Tolerance { inside } | Self::OperatorNorm { inside } | Self::NormalizedRows { inside } => Some(inside),
+            Self::TaylorRemainder { inside } => Some(inside),
         }
     }
 }
@@ -145,11 +164,12 @@ pub struct Prepared<'a> {
     weights: Vec<Interval>,
     factor: Option<Factor>,
     head: Option<HeadRows>,
-    /// For a dense layer the one number of `T`, see [`SmallGram`].
+    /// For a dense layer or a plain convolution the one number of `T`, see [`SmallGram`].
     plain: Option<f64>,
     /// For a layer with a formula its weight.
     enclosed: Option<Arc<EnclosedWeight>>,
     sandwich: Option<Arc<EnclosedSandwich>>,
+    kernel: Option<KernelBall<'a>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -170,6 +190,7 @@ impl<'a> Prepared<'a> {
             plain: None,
             enclosed: None,
             sandwich: None,
+            kernel: KernelBall::of(layer)?,
         };
         match layer {
             Layer::ResidualConv { kernel, scale, .. } => prepared.set(Gram::lattice(kernel)?, scale)?,
@@ -197,8 +218,19 @@ impl<'a> Prepared<'a> {
             | Layer::Paired(_)
             | Layer::Resample(_)
             | Layer::ResidualBlock(_) => {}
+            Layer::Convolution { .. } | Layer::ConvFormula { .. } | Layer::SkewExponential(_) => prepared.set_kernel()?,
         }
         Ok(prepared)
+    }
+
+    fn set_kernel(&mut self) -> Result<(), CheckError> {
+        if let Some(ball) = &self.kernel {
+            let SmallGram { gram, scale } = SmallGram::lattice(ball.approx())?;
+            self.weights = vec![Interval::ONE; gram.inner()];
+            self.gram = Some(gram);
+            self.plain = Some(scale);
+        }
+        Ok(())
     }
 
     fn set(&mut self, gram: Gram, scale: &Scale) -> Result<(), CheckError> {
@@ -243,10 +275,40 @@ impl<'a> Prepared<'a> {
         self.factor.as_ref()
     }
 
+    /// Upper bound of the distance between the exact weight or kernel and the one whose Gram matrix is checked.
+    fn radius_up(&self) -> f64 {
+        match (&self.enclosed, &self.kernel) {
+            (Some(weight), _) => weight.radius(),
+            (None, Some(kernel)) => kernel.error_up(),
+            (None, None) => 0.0,
+        }
+    }
+
     /// The weight that the layer's formula computes, where it has one.
     #[must_use]
     pub fn enclosed(&self) -> Option<&EnclosedWeight> {
         self.enclosed.as_deref()
+    }
+
+    /// The kernel of a plain convolution or of an exponential.
+    #[must_use]
+    pub const fn kernel(&self) -> Option<&KernelBall<'a>> {
+        self.kernel.as_ref()
+    }
+
+    /// The smallest `λ` that [`rules::gram_iteration`] proves in so many steps, for a layer whose `T` is the identity.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::RuleMismatch`] for other layers; [`CheckError::TooLarge`] if a kernel has grown too large.
+    pub fn gram_iteration_up(&self, steps: usize) -> Result<f64, CheckError> {
+        match (&self.gram, self.plain) {
+            (Some(gram), Some(scale)) => Ok(div_up(squared_norm_up(gram, steps)?, scale).next_up()),
+            _ => Err(CheckError::RuleMismatch {
+                rule: "gram-iteration",
+                kind: self.layer.kind(),
+            }),
+        }
     }
 
     /// The diagonal for which the inequality inside is stated, from below, and the active rows.
@@ -305,10 +367,26 @@ impl<'a> Prepared<'a> {
             }
             GramWitness::Cholesky {} => rules::cholesky::check(gram, &scale_down, &active, claim.lambda),
             GramWitness::CirculantGrid { grid, image } => {
-                if !matches!(self.layer, Layer::ResidualConv { .. }) {
+                let covered = match self.layer.padding() {
+                    Some(Padding::Zero) => true,
+                    // All frequencies, so every torus too.
+                    Some(Padding::Circular) => *image == ImageSize::Any,
+                    None => false,
+                };
+                if !covered {
                     return Err(mismatch);
                 }
                 rules::circulant_grid::check(gram, self.input, &scale_down, &active, *grid, *image, claim.lambda)
+            }
+            GramWitness::GramIteration { steps } => match self.plain {
+                Some(scale) => rules::gram_iteration::check(gram, scale, *steps, claim.lambda),
+                None => Err(mismatch),
+            },
+            GramWitness::CircularSpectrum {} => {
+                if self.layer.padding() != Some(Padding::Circular) {
+                    return Err(mismatch);
+                }
+                rules::circular_spectrum::check(gram, self.input, &scale_down, &active, claim.lambda)
             }
         }
     }
@@ -349,6 +427,7 @@ pub struct LayerCertificate<'a> {
     head: Option<HeadRows>,
     enclosed: Option<Arc<EnclosedWeight>>,
     sandwich: Option<Arc<EnclosedSandwich>>,
+    kernel: Option<KernelBall<'a>>,
 }
 
 impl<'a> LayerCertificate<'a> {
@@ -372,10 +451,17 @@ impl<'a> LayerCertificate<'a> {
                 _ => rules::formula::bound_up(prepared.layer)?,
             },
             Witness::Tolerance { inside } if prepared.factor.is_some() => rules::tolerance::bound_up(inside.lambda),
-            Witness::OperatorNorm { inside } if prepared.plain.is_some() => {
-                let radius = prepared.enclosed().map_or(0.0, EnclosedWeight::radius);
-                rules::operator_norm::bound_up(inside.lambda, radius)
-            }
+            Witness::OperatorNorm { inside } => match (prepared.layer, prepared.plain) {
+                (Layer::SkewExponential(_), _) | (_, None) => return Err(mismatch()),
+                (_, Some(_)) => rules::operator_norm::bound_up(inside.lambda, prepared.radius_up()),
+            },
+            Witness::TaylorRemainder { inside } => match (prepared.layer, &prepared.kernel) {
+                (Layer::SkewExponential(layer), Some(ball)) => {
+                    let norm = rules::operator_norm::bound_up(inside.lambda, ball.error_up());
+                    rules::taylor_remainder::bound_up(norm, layer.terms)
+                }
+                _ => return Err(mismatch()),
+            },
             Witness::NormalizedRows { inside } => match &prepared.head {
                 Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, Output::All)?,
                 None => return Err(mismatch()),
@@ -384,7 +470,7 @@ impl<'a> LayerCertificate<'a> {
                 Layer::ResidualBlock(block) => rules::residual_lmi::bound_up(block, multipliers, claim.lipschitz)?,
                 _ => return Err(mismatch()),
             },
-            Witness::Tolerance { .. } | Witness::OperatorNorm { .. } => return Err(mismatch()),
+            Witness::Tolerance { .. } => return Err(mismatch()),
         };
         if let Some(inside) = claim.witness.inside() {
             prepared.check_gram(inside)?;
@@ -406,6 +492,7 @@ impl<'a> LayerCertificate<'a> {
             head: prepared.head.clone(),
             enclosed: prepared.enclosed.clone(),
             sandwich: prepared.sandwich.clone(),
+            kernel: prepared.kernel.clone(),
         })
     }
 
@@ -460,6 +547,12 @@ impl<'a> LayerCertificate<'a> {
     #[must_use]
     pub fn sandwich(&self) -> Option<&EnclosedSandwich> {
         self.sandwich.as_deref()
+    }
+
+    /// The kernel of a plain convolution or of an exponential.
+    #[must_use]
+    pub const fn kernel(&self) -> Option<&KernelBall<'a>> {
+        self.kernel.as_ref()
     }
 
     /// The enclosed rows, for a normalised head.

@@ -10,8 +10,11 @@
 //! | [`diagonal_dominance`] | `A Aᵀ ⪯ λ T` | positive weights, or the layer's own |
 //! | [`cholesky`] | `A Aᵀ ⪯ λ T`, dense | `λ` |
 //! | [`circulant_grid`] | `K Kᵀ ⪯ λ T`, zero-padded convolution | `λ`, a frequency grid |
+//! | [`circular_spectrum`] | `K Kᵀ ⪯ λ I`, circular convolution | `λ` |
+//! | [`gram_iteration`] | `A Aᵀ ⪯ λ I`, dense or convolution | `λ`, a number of squarings |
 //! | [`common_condition`] | `A Aᵀ ⪯ diag(t)` and how far `t` is from the best | `t`, vectors of the dual |
-//! | [`operator_norm`] | `‖W‖₂` of a dense layer | `λ` with `W Wᵀ ⪯ λ I` |
+//! | [`operator_norm`] | `‖W‖₂` of a dense layer or convolution | `λ` with `W Wᵀ ⪯ λ I` |
+//! | [`taylor_remainder`] | the exponential of a skew convolution, cut off | `λ` with `L Lᵀ ⪯ λ I` |
 //! | [`lipsdp`] | the bound of a chain of dense layers and activations | diagonal multipliers |
 //! | [`residual_lmi`] | the bound of a residual block, one hidden layer or more | diagonal multipliers |
 //! | [`lipsdp_groupwise`] | the bound of a chain with MaxMin, GroupSort or Householder activations | two numbers a group |
@@ -24,6 +27,7 @@
 
 pub mod cholesky;
 pub mod circulant_grid;
+pub mod circular_spectrum;
 pub mod common_condition;
 pub mod compose;
 pub mod contraction;
@@ -31,6 +35,7 @@ pub mod dense_formula;
 pub mod diagonal_dominance;
 pub mod equilibrium;
 pub mod formula;
+pub mod gram_iteration;
 pub mod last_layer;
 pub mod lipsdp;
 pub mod lipsdp_groupwise;
@@ -40,4 +45,5 @@ pub mod refutation;
 pub mod residual_lmi;
 pub mod sandwich;
 pub mod structural;
+pub mod taylor_remainder;
 pub mod tolerance;

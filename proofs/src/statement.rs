@@ -5,6 +5,7 @@
 
 mod activation;
 mod chain;
+mod convolution;
 mod decimal;
 mod dense_formula;
 mod grouped;
@@ -18,6 +19,7 @@ mod tensor;
 
 pub use activation::{Activation, ChannelActivation};
 pub use chain::Chain;
+pub use convolution::{ConvFormula, Padding, SkewDivisor, SkewExponential, TERMS_MOST};
 pub use decimal::Decimal;
 pub use dense_formula::{Bjorck, DenseFormula, Divisor, Sandwich};
 pub use grouped::{GroupedChain, Groups};

@@ -1,5 +1,7 @@
 //! A certificate for every layer of a network: hints from the solver, checks by the proofs.
 
+mod convolution;
+
 use std::time::Instant;
 
 use lipcert_models::forward::float32_factor;
@@ -14,7 +16,7 @@ use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::{circulant_grid, dense_formula, formula, operator_norm, structural, tolerance};
 use lipcert_proofs::statement::{Chain, DenseFormula, Layer, NetworkMap, Output, Scale};
-use lipcert_solver::eigenvalue::{approx_dense, approx_on_grid};
+use lipcert_solver::eigenvalue::{SYMBOL_MOST, approx_dense, approx_on_grid};
 use rayon::prelude::*;
 
 use super::{Progress, residual};
@@ -201,6 +203,7 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
             lipschitz: formula::bound_up(layer)?,
             witness: Witness::Formula { inside: None },
         }),
+        Layer::Convolution { .. } | Layer::ConvFormula { .. } | Layer::SkewExponential(_) => convolution::find_claim(prepared),
         Layer::Normalize { .. }
         | Layer::PadChannels { .. }
         | Layer::AveragePool { .. }
@@ -249,8 +252,8 @@ fn find_gram(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
     let (hint, witness) = if matches!(prepared.layer(), Layer::ResidualConv { .. }) {
         let image = ImageSize::Stated;
         let grid = circulant_grid::least_grid(gram.span(), prepared.input(), image);
-        let hint = if grid <= circulant_grid::GRID_MOST {
-            approx_on_grid(gram, &scale, grid)
+        let hint = if grid <= circulant_grid::GRID_MOST && gram.inner() <= SYMBOL_MOST {
+            approx_on_grid(gram, &scale, (grid, grid))
         } else {
             None
         };

@@ -7,6 +7,7 @@ use lipcert_proofs::statement::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::convolution::{self, DeclaredPadding, KernelKind};
 use super::{
     Architecture, ArchitectureError, ChannelKind, DENSE_RELU, DivisorPlan, FormulaPlan, Plan, PlannedLayer, ScaleKind, alias,
     formula,
@@ -269,6 +270,34 @@ enum Declared {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         slope: Option<f64>,
     },
+    Convolution {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    AolConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+        #[serde(default)]
+        epsilon: f64,
+    },
+    LinearResidualConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    SpectralConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+    },
+    SkewExponential {
+        name: String,
+        #[serde(default, skip_serializing_if = "DeclaredPadding::is_zero")]
+        padding: DeclaredPadding,
+        terms: usize,
+    },
 }
 
 /// The activation inside a sandwich layer.
@@ -337,7 +366,12 @@ impl Declared {
             | Self::Bjorck { name, .. }
             | Self::Cayley { name }
             | Self::HouseholderProduct { name }
-            | Self::Sandwich { name, .. } => name,
+            | Self::Sandwich { name, .. }
+            | Self::Convolution { name, .. }
+            | Self::AolConv { name, .. }
+            | Self::LinearResidualConv { name, .. }
+            | Self::SpectralConv { name, .. }
+            | Self::SkewExponential { name, .. } => name,
         }
     }
 
@@ -395,6 +429,11 @@ impl Declared {
             Self::Cayley { .. } => ("cayley", false, false),
             Self::HouseholderProduct { .. } => ("householder-product", false, false),
             Self::Sandwich { .. } => ("sandwich", false, false),
+            Self::Convolution { .. } => ("convolution", false, false),
+            Self::AolConv { .. } => ("aol-conv", false, false),
+            Self::LinearResidualConv { .. } => ("linear-residual-conv", false, false),
+            Self::SpectralConv { .. } => ("spectral-conv", false, false),
+            Self::SkewExponential { .. } => ("skew-exponential", false, false),
         }
     }
 
@@ -565,6 +604,16 @@ pub(super) fn write(architecture: &Architecture) -> String {
                     slope: None,
                 },
             },
+            Plan::Convolution { kernel, padding, .. } => {
+                let padding = DeclaredPadding::of(padding);
+                match kernel {
+                    KernelKind::Plain => Declared::Convolution { name, padding },
+                    KernelKind::Aol { epsilon } => Declared::AolConv { name, padding, epsilon },
+                    KernelKind::LinearResidual => Declared::LinearResidualConv { name, padding },
+                    KernelKind::Spectral => Declared::SpectralConv { name, padding },
+                    KernelKind::Skew { terms, .. } => Declared::SkewExponential { name, padding, terms },
+                }
+            }
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -618,6 +667,11 @@ pub(super) struct Parameters<'m, 't> {
 }
 
 impl Parameters<'_, '_> {
+    /// Name of the layer.
+    pub(super) const fn layer(&self) -> &str {
+        self.layer
+    }
+
     /// The shape of a parameter, if it is there; 0 stands for any size.
     pub(super) fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
         let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
@@ -828,6 +882,20 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 path: path.is_some(),
                 bias: parameters.find("output_bias", &[&[outputs], &[1, outputs]])?.is_some(),
             }
+        }
+        Declared::Convolution { padding, .. } => convolution::plan(&mut parameters, KernelKind::Plain, *padding)?,
+        Declared::AolConv { padding, epsilon, .. } => {
+            let kernel = KernelKind::Aol { epsilon: *epsilon };
+            convolution::plan(&mut parameters, kernel, *padding)?
+        }
+        Declared::LinearResidualConv { padding, .. } => convolution::plan(&mut parameters, KernelKind::LinearResidual, *padding)?,
+        Declared::SpectralConv { padding, .. } => convolution::plan(&mut parameters, KernelKind::Spectral, *padding)?,
+        Declared::SkewExponential { padding, terms, .. } => {
+            let kernel = KernelKind::Skew {
+                terms: *terms,
+                stored: false,
+            };
+            convolution::plan(&mut parameters, kernel, *padding)?
         }
     })
 }

@@ -118,6 +118,16 @@ pub enum ArchitectureError {
         /// The layer.
         layer: String,
     },
+    /// A padding for which no bound is known.
+    #[error(
+        "layer `{layer}`: padding `{padding}` is not covered: it repeats pixels, so the padding alone stretches distances and no norm of the kernel bounds the layer"
+    )]
+    Padding {
+        /// The layer.
+        layer: String,
+        /// The padding.
+        padding: &'static str,
+    },
     /// A preprocessing that is none.
     #[error("declaration in the metadata: preprocess: {0}")]
     Preprocess(crate::preprocess::PreprocessError),

@@ -1,8 +1,8 @@
-//! The zero-padded convolution and its adjoint as matrix products and shifts.
+//! A convolution and its adjoint as matrix products and shifts.
 
 use std::ops::Range;
 
-use lipcert_proofs::statement::Kernel;
+use lipcert_proofs::statement::{Kernel, Padding};
 use ndarray::{Array2, ArrayView2, ArrayView3, ArrayViewMut3, s};
 
 use super::Float;
@@ -10,7 +10,7 @@ use super::Float;
 /// `K`, from images `(C, H, W)` to images `(inner, H, W)`; an image is a matrix `(channels, H·W)` here.
 ///
 /// `K x = Σ_τ S_τ K_τ x`: each of the `size²` taps `τ` is a matrix `K_τ` of shape `(inner, C)` on the channels, followed by the shift
-/// `S_τ` that lets in zeros. The adjoint is `Kᵀ z = Σ_τ K_τᵀ S_τᵀ z` with the opposite shifts.
+/// `S_τ` that lets in zeros or goes around. The adjoint is `Kᵀ z = Σ_τ K_τᵀ S_τᵀ z` with the opposite shifts.
 #[derive(Clone, Debug)]
 pub(super) struct Convolution<T> {
     /// All `K_τ`, one under the other: `(size²·inner, C)`.
@@ -19,15 +19,22 @@ pub(super) struct Convolution<T> {
     inner: usize,
     height: usize,
     width: usize,
+    padding: Padding,
 }
 
 impl<T: Float> Convolution<T> {
-    /// Converts the kernel.
+    /// Converts the kernel, for zero padding.
     pub(super) fn new(kernel: &Kernel, height: usize, width: usize) -> Self {
-        let (size, inner) = (kernel.size(), kernel.inner());
-        let taps = Array2::from_shape_fn((size * size * inner, kernel.channels()), |(row, channel)| {
+        let entries: Vec<T> = kernel.data().iter().map(|value| T::of(*value)).collect();
+        Self::with_entries(&entries, kernel, (height, width), Padding::Zero)
+    }
+
+    /// The convolution with other entries for a kernel of the same shape.
+    pub(super) fn with_entries(entries: &[T], kernel: &Kernel, (height, width): (usize, usize), padding: Padding) -> Self {
+        let (size, inner, channels) = (kernel.size(), kernel.inner(), kernel.channels());
+        let taps = Array2::from_shape_fn((size * size * inner, channels), |(row, channel)| {
             let (tap, filter) = (row / inner, row % inner);
-            T::of(kernel.filter(filter)[channel * size * size + tap])
+            entries[(filter * channels + channel) * size * size + tap]
         });
         Self {
             taps,
@@ -35,6 +42,7 @@ impl<T: Float> Convolution<T> {
             inner,
             height,
             width,
+            padding,
         }
     }
 
@@ -49,12 +57,15 @@ impl<T: Float> Convolution<T> {
         let mut sum = Array2::zeros((self.inner, self.height * self.width));
         for (tap, (down, right)) in self.offsets().enumerate() {
             let product = products.slice(s![tap * self.inner..(tap + 1) * self.inner, ..]);
-            add_shifted(self.images_mut(&mut sum), self.images(product), -down, -right);
+            match self.padding {
+                Padding::Zero => add_shifted(self.images_mut(&mut sum), self.images(product), -down, -right),
+                Padding::Circular => add_rolled(self.images_mut(&mut sum), self.images(product), -down, -right),
+            }
         }
         sum
     }
 
-    /// `Kᵀ z`, `(inner, H·W)` to `(C, H·W)`.
+    /// `Kᵀ z`, `(inner, H·W)` to `(C, H·W)`, for zero padding.
     pub(super) fn adjoint(&self, image: ArrayView2<'_, T>) -> Array2<T> {
         let mut shifted = Array2::zeros((self.taps.nrows(), self.height * self.width));
         for (tap, (down, right)) in self.offsets().enumerate() {
@@ -96,6 +107,15 @@ fn add_shifted<T: Float>(mut target: ArrayViewMut3<'_, T>, source: ArrayView3<'_
     if let (Some((to_y, from_y)), Some((to_x, from_x))) = (overlap(height, down), overlap(width, right)) {
         let mut part = target.slice_mut(s![.., to_y, to_x]);
         part += &source.slice(s![.., from_y, from_x]);
+    }
+}
+
+/// Adds `source`, moved `down` and `right` on a torus, to `target`.
+fn add_rolled<T: Float>(mut target: ArrayViewMut3<'_, T>, source: ArrayView3<'_, T>, down: isize, right: isize) {
+    let (_, height, width) = source.dim();
+    let rolled = |at: usize, by: isize, length: usize| (at as isize + by).rem_euclid(length as isize) as usize;
+    for ((channel, y, x), value) in source.indexed_iter() {
+        target[(channel, rolled(y, down, height), rolled(x, right, width))] += *value;
     }
 }
 

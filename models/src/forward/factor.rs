@@ -44,7 +44,10 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::Resample(_)
         | Layer::ResidualBlock(_)
         | Layer::DenseFormula { .. }
-        | Layer::Sandwich(_) => Vec::new(),
+        | Layer::Sandwich(_)
+        | Layer::Convolution { .. }
+        | Layer::ConvFormula { .. }
+        | Layer::SkewExponential(_) => Vec::new(),
     }
 }
 
@@ -131,7 +134,7 @@ fn convolution<T: Float>(kernel: &Kernel, exponents: &Exponents<T>) -> Vec<T> {
 }
 
 /// `Σ_{c,y,x} K[i, c, y + down, x + right] K[j, c, y, x]` over all places where both exist.
-fn correlation<T: Float>(kernel: &Kernel, i: usize, j: usize, down: isize, right: isize) -> T {
+pub(super) fn correlation<T: Float>(kernel: &Kernel, i: usize, j: usize, down: isize, right: isize) -> T {
     let size = kernel.size();
     let shifted = |place: usize, by: isize| place.checked_add_signed(by).filter(|place| *place < size);
     let (first, second) = (kernel.filter(i), kernel.filter(j));

@@ -1,6 +1,6 @@
 //! The layers with converted weights.
 
-use lipcert_proofs::statement::{Activation, Layer, Matrix, Operation as Arithmetic, Shape};
+use lipcert_proofs::statement::{Activation, Kernel, Layer, Matrix, Operation as Arithmetic, Padding, Shape};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
@@ -9,6 +9,7 @@ use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
 use super::formula::{norm_factor, sandwich, weight};
+use super::kernel::entries;
 use super::weightless::Weightless;
 
 /// The smallest norm that a row of the head is divided by.
@@ -67,6 +68,12 @@ enum Operation<T> {
         bias: Array1<T>,
         activation: Activation,
         second: Array2<T>,
+    },
+    /// `Σ_{i < terms} Kⁱ x / i! + bias`; `K x + bias` without a number of terms.
+    Convolution {
+        convolution: Convolution<T>,
+        bias: Array1<T>,
+        terms: Option<usize>,
     },
 }
 
@@ -132,6 +139,9 @@ impl<T: Float> Step<T> {
                     second,
                 }
             }
+            Layer::Convolution { kernel, bias, padding } => convolution(layer, kernel, bias, *padding, shape),
+            Layer::ConvFormula { formula, bias, padding } => convolution(layer, formula.raw(), bias, *padding, shape),
+            Layer::SkewExponential(skew) => convolution(layer, &skew.raw, &skew.bias, skew.padding, shape),
         };
         Self {
             input: shape.len(),
@@ -241,7 +251,46 @@ impl<T: Float> Step<T> {
             },
             Operation::Weightless(map) => map.apply(&x, self.output),
             Operation::Block(block) => block.apply(&x),
+            Operation::Convolution {
+                convolution,
+                bias,
+                terms,
+            } => {
+                let channels = convolution.channels();
+                let mut output = Array2::zeros((x.nrows(), self.output));
+                for (sample, mut target) in x.outer_iter().zip(output.outer_iter_mut()) {
+                    let image = sample
+                        .into_shape_with_order((channels, self.input / channels))
+                        .expect("a row in standard layout");
+                    let mut result = match terms {
+                        None => convolution.apply(image),
+                        // Horner's scheme, as the authors' code
+                        Some(terms) => (1..*terms).rev().fold(image.to_owned(), |sum, i| {
+                            convolution.apply(sum.view()) / T::of(i as f64) + image
+                        }),
+                    };
+                    result += &bias.view().insert_axis(Axis(1));
+                    target.assign(&result.flatten());
+                }
+                output
+            }
         }
+    }
+}
+
+/// A convolution of one kernel, or the exponential of one.
+fn convolution<T: Float>(layer: &Layer, kernel: &Kernel, bias: &[f64], padding: Padding, input: Shape) -> Operation<T> {
+    let size = match input {
+        Shape::Image { height, width, .. } => (height, width),
+        Shape::Flat(length) => (1, length),
+    };
+    Operation::Convolution {
+        convolution: Convolution::with_entries(&entries(layer), kernel, size, padding),
+        bias: vector(bias),
+        terms: match layer {
+            Layer::SkewExponential(skew) => Some(skew.terms),
+            _ => None,
+        },
     }
 }
 

@@ -47,8 +47,8 @@ pub(crate) fn plain(layers: &[Layer], input: Shape) -> impl Fn(&[f64]) -> Vec<f6
         bias: vec![0.0; n],
     });
     let map = NetworkMap::new(input, layers).unwrap();
+    let prepared = Prepared::<f64>::new(&map);
     move |x| {
-        let prepared = Prepared::<f64>::new(&map);
         let x = Array2::from_shape_vec((1, x.len()), x.to_vec()).unwrap();
         prepared.evaluate(x.view()).unwrap().into_iter().collect()
     }

@@ -2,13 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod activation;
+mod aol_conv;
+mod bcop;
 mod common;
+mod conv_norm;
+mod convolutions;
 mod cpl;
 mod deep_residual;
 mod dense_formula;
 mod lben;
 mod ldlt;
+mod linear_residual;
 mod r2dn;
 mod residual_block;
+mod rko;
 mod sandwich;
 mod sll;
+mod soc;

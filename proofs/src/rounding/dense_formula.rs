@@ -2,11 +2,12 @@
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
 use super::directed::{add_up, div_up, gamma_up, max, min, mul_up, norm_up, sub_down, sub_up};
-use super::gram::{Gram, near_one};
+use super::gram::Gram;
 use super::head::norm_enclosed;
 use super::interval::Interval;
 use super::matrix_ball::MatrixBall;
 use super::operator_norm::operator_norm;
+use super::small_gram::near_one;
 use crate::error::CheckError;
 use crate::rules::dense_formula::bjorck_up;
 use crate::statement::{Bjorck, DenseFormula, Divisor, Matrix};

@@ -8,6 +8,7 @@ use super::kernels::dense::{ResidualDense, Scratch, affine};
 use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
+use super::kernels::plain_conv::{ConvScratch, Exponential, PlainConv};
 use super::kernels::pool::average_pool;
 use super::kernels::residual::residual_block;
 use super::residual_error;
@@ -17,6 +18,7 @@ use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
+use crate::rules::operator_norm;
 use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Sandwich, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
@@ -109,6 +111,8 @@ enum Step<'a> {
         weights: &'a EnclosedSandwich,
         bound: ErrorBound,
     },
+    PlainConv(PlainConv, ErrorBound),
+    Exponential(Exponential, ErrorBound),
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -146,7 +150,9 @@ impl Step<'_> {
             | Self::Entrywise(..)
             | Self::Sample(..)
             | Self::Block(..)
-            | Self::Sandwich { .. } => 0,
+            | Self::Sandwich { .. }
+            | Self::PlainConv(..)
+            | Self::Exponential(..) => 0,
         }
     }
 }
@@ -326,7 +332,12 @@ impl<'a> Evaluator<'a> {
                     bound
                 }
                 // Steps on images: none of them accepts a vector.
-                Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
+                Step::Pad(_)
+                | Step::Conv(..)
+                | Step::Pool { .. }
+                | Step::Flatten
+                | Step::PlainConv(..)
+                | Step::Exponential(..) => {
                     errors.fill(f64::NAN);
                     continue;
                 }
@@ -418,6 +429,8 @@ struct ImagePass<'e, 'a> {
     spare: Vec<f64>,
     image: Option<Image>,
     inner: Image,
+    scratch: ConvScratch,
+    output: Vec<f64>,
     /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
     radius: usize,
 }
@@ -431,6 +444,8 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             spare: Vec::new(),
             image: None,
             inner: Image::new(1, 1, 1, 0),
+            scratch: ConvScratch::default(),
+            output: Vec::new(),
             radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
         }
     }
@@ -486,6 +501,16 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     std::mem::swap(&mut self.sample, &mut self.spare);
                     error = bound.carry_up(error, before, norm_up(&self.sample));
                 }
+                Step::PlainConv(layer, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
+                    error = self.take_output(error, bound);
+                }
+                Step::Exponential(layer, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
+                    error = self.take_output(error, bound);
+                }
                 Step::Dense(..) | Step::Affine { .. } | Step::Block(..) | Step::Sandwich { .. } => return f64::NAN,
             }
         }
@@ -493,6 +518,13 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             self.sample.resize(image.channels() * image.height() * image.width(), 0.0);
             image.store(&mut self.sample);
         }
+        error
+    }
+
+    /// Makes the output of a layer the sample and returns the bound of its error.
+    fn take_output(&mut self, error: f64, bound: &ErrorBound) -> f64 {
+        let error = bound.carry_up(error, norm_up(&self.sample), norm_up(&self.output));
+        std::mem::swap(&mut self.sample, &mut self.output);
         error
     }
 
@@ -580,6 +612,18 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
             let weights = certificate.sandwich().ok_or(mismatch)?;
             let bound = weights.error_bound(layer, lipschitz);
             Step::Sandwich { layer, weights, bound }
+        }
+        Layer::Convolution { bias, padding, .. } | Layer::ConvFormula { bias, padding, .. } => {
+            let ball = certificate.kernel().ok_or(mismatch)?;
+            let bound = ErrorBound::convolution(lipschitz, ball, bias, certificate.input());
+            Step::PlainConv(PlainConv::new(ball.approx(), bias, *padding), bound)
+        }
+        Layer::SkewExponential(exponential) => {
+            let (ball, inside) = certificate.kernel().zip(certificate.witness().inside()).ok_or(mismatch)?;
+            let norm = operator_norm::bound_up(inside.lambda, ball.error_up());
+            let (terms, bias) = (exponential.terms, &exponential.bias);
+            let bound = ErrorBound::exponential(lipschitz, norm, ball, terms, bias, certificate.input());
+            Step::Exponential(Exponential::new(ball.approx(), bias, exponential.padding, terms), bound)
         }
     })
 }

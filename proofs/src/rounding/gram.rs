@@ -1,6 +1,7 @@
 //! Gram matrices and lattice self-correlations with a bound for every entry.
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
+use faer::linalg::matmul::matmul as matmul_full;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
 
@@ -42,8 +43,8 @@ pub struct Gram {
 /// The most entries of a Gram matrix or self-correlation: 2 GiB of float64, a square of 16384.
 const ENTRIES_MOST: u128 = 1 << 28;
 
-/// The most multiplications of a self-correlation, about a second of work.
-const LATTICE_MOST: u128 = 1 << 30;
+/// The most multiplications of a self-correlation, a few seconds of work.
+const LATTICE_MOST: u128 = 1 << 34;
 
 /// The largest side of a kernel.
 const SIDE_MOST: u128 = 31;
@@ -108,21 +109,7 @@ impl Gram {
             &[inner, inner, channels, size, size, size, size],
             LATTICE_MOST,
         )?;
-        let mut centre = vec![0.0; inner * inner * span * span];
-        for i in 0..inner {
-            for j in 0..inner {
-                for dy in 0..span {
-                    for dx in 0..span {
-                        let mut sum = 0.0;
-                        for c in 0..channels {
-                            let (a, b) = (plane(kernel, i, c), plane(kernel, j, c));
-                            sum += shifted_product(a, b, size, dy, dx);
-                        }
-                        centre[((i * inner + j) * span + dy) * span + dx] = sum;
-                    }
-                }
-            }
-        }
+        let centre = self_correlation(kernel);
         let rows: Vec<&[f64]> = (0..inner).map(|i| kernel.filter(i)).collect();
         Self::build(span, centre, &rows, size * size + channels)
     }
@@ -257,71 +244,6 @@ impl Gram {
     }
 }
 
-/// The Gram matrix of the shorter side of a weight, scaled by a power of two: for its operator norm.
-///
-/// `W' W'ᵀ ⪯ λ · scale · I` says `‖W‖₂² ≤ λ`, where `W'` is `W`, or its transpose if that has fewer rows, times a power of two whose square is `scale`.
-/// The scaling is exact, and left out where it would not be, so the norms of weights of any size are found without over- or underflow.
-pub(crate) struct SmallGram {
-    pub(crate) gram: Gram,
-    /// Between `2^{-660}` and `2^{660}`.
-    pub(crate) scale: f64,
-}
-
-impl SmallGram {
-    /// Encloses the products.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Gram::dense`].
-    pub(crate) fn new(weight: &Matrix) -> Result<Self, CheckError> {
-        let (small, power) = shorter_side(weight)?;
-        Ok(Self {
-            gram: Gram::dense(&small)?,
-            scale: power * power,
-        })
-    }
-}
-
-/// The weight, or its transpose if that has fewer rows, times a power of two that brings its entries near one; the power is 1 where the scaling would not be
-/// exact.
-pub(crate) fn shorter_side(weight: &Matrix) -> Result<(Matrix, f64), CheckError> {
-    let (scaled, power) = near_one(weight)?;
-    let (rows, cols) = (weight.rows(), weight.cols());
-    if rows <= cols {
-        return Ok((scaled, power));
-    }
-    let data = scaled.data();
-    let turned = (0..rows * cols).map(|flat| data[flat % rows * cols + flat / rows]);
-    Ok((Matrix::new("weight", cols, rows, turned.collect())?, power))
-}
-
-/// The weight times a power of two that brings its entries near one, and that power; 1 where the scaling would not be exact.
-pub(crate) fn near_one(weight: &Matrix) -> Result<(Matrix, f64), CheckError> {
-    let power = scale_near_one(weight.data());
-    let scaled: Vec<f64> = weight.data().iter().map(|value| value * power).collect();
-    let exact = scaled
-        .iter()
-        .zip(weight.data())
-        .all(|(a, b)| (a / power).to_bits() == b.to_bits());
-    let (data, power) = if exact {
-        (scaled, power)
-    } else {
-        (weight.data().to_vec(), 1.0)
-    };
-    Ok((Matrix::new("weight", weight.rows(), weight.cols(), data)?, power))
-}
-
-/// A power of two, at most `2^{330}` either way, that brings the largest magnitude near one; 1 for zeros.
-fn scale_near_one(values: &[f64]) -> f64 {
-    const MOST: i64 = 330;
-    let largest = values.iter().fold(0.0, |most, value| max(most, value.abs()));
-    let exponent = ((largest.to_bits() >> 52) & 0x7ff) as i64 - 1023;
-    if exponent == -1023 {
-        return 1.0;
-    }
-    f64::from_bits(((1023 - exponent.clamp(-MOST, MOST)) as u64) << 52)
-}
-
 /// Refuses a product of sizes above `most`.
 fn limit(what: &'static str, sizes: &[usize], most: u128) -> Result<(), CheckError> {
     let product = sizes
@@ -350,25 +272,52 @@ fn mirror(matrix: &mut [f64], n: usize) {
     }
 }
 
-/// One `(size, size)` plane of a kernel.
-fn plane(kernel: &Kernel, inner: usize, channel: usize) -> &[f64] {
-    let area = kernel.size() * kernel.size();
-    &kernel.filter(inner)[channel * area..(channel + 1) * area]
-}
-
-/// `Σ_p a(p) b(p + s)` with `s = (dy, dx) − (size − 1)` on the plane, zero outside.
-fn shifted_product(a: &[f64], b: &[f64], size: usize, dy: usize, dx: usize) -> f64 {
-    let mut sum = 0.0;
-    for y in 0..size {
-        let Some(v) = (y + dy).checked_sub(size - 1).filter(|v| *v < size) else {
-            continue;
-        };
-        for x in 0..size {
-            let Some(w) = (x + dx).checked_sub(size - 1).filter(|w| *w < size) else {
-                continue;
-            };
-            sum += a[y * size + x] * b[v * size + w];
+/// `R_ij(s) = Σ_{c,p} K_ic(p) K_jc(p + s)` in the order `(i, j, dy, dx)`, `s = (dy, dx) − (size − 1)`: a product of `channels` columns a pair of taps, and at
+/// most `size²` of them added up.
+fn self_correlation(kernel: &Kernel) -> Vec<f64> {
+    let (inner, channels, size) = (kernel.inner(), kernel.channels(), kernel.size());
+    let (area, span, block) = (size * size, 2 * size - 1, inner * inner);
+    // Columns (tap, i) of `channels` numbers.
+    let taps: Vec<f64> = (0..area * inner * channels)
+        .map(|flat| {
+            let (tap, i, channel) = (flat / (inner * channels), flat / channels % inner, flat % channels);
+            kernel.data()[(i * channels + channel) * area + tap]
+        })
+        .collect();
+    let from = |tap: usize, count: usize| {
+        let start = tap * inner * channels;
+        MatRef::from_column_major_slice(&taps[start..start + count * inner * channels], channels, count * inner)
+    };
+    // R_ji(−s) = R_ij(s): the shifts from one tap to itself and those behind it in the order of rows are the later half.
+    let half = span * span / 2;
+    let mut sums = vec![0.0; (half + 1) * block];
+    let mut part = vec![0.0; area * block];
+    for p in 0..area {
+        let part = &mut part[..(area - p) * block];
+        matmul_full(
+            MatMut::from_column_major_slice_mut(part, inner, (area - p) * inner),
+            Accum::Replace,
+            from(p, 1).transpose(),
+            from(p, area - p),
+            1.0,
+            Par::Seq,
+        );
+        for (q, product) in (p..area).zip(part.chunks_exact(block)) {
+            let (dy, dx) = (q / size + size - 1 - p / size, q % size + size - 1 - p % size);
+            let start = (dy * span + dx - half) * block;
+            for (sum, value) in sums[start..start + block].iter_mut().zip(product) {
+                *sum += value;
+            }
         }
     }
-    sum
+    let mut centre = vec![0.0; block * span * span];
+    for (position, sum) in sums.chunks_exact(block).enumerate() {
+        let shift = position + half;
+        for (flat, value) in sum.iter().enumerate() {
+            let (i, j) = (flat % inner, flat / inner);
+            centre[(i * inner + j) * span * span + shift] = *value;
+            centre[(j * inner + i) * span * span + span * span - 1 - shift] = *value;
+        }
+    }
+    centre
 }

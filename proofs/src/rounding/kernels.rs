@@ -18,6 +18,7 @@ pub mod groupwise;
 pub mod image;
 pub mod norm;
 pub mod pair;
+pub mod plain_conv;
 pub mod pool;
 pub mod resample;
 pub mod residual;

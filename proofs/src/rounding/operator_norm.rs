@@ -9,9 +9,10 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use super::convolution_norm::convolution_norm;
 use super::directed::{add_up, div_down, gamma_up, max, mul_down, mul_up, norm_up, sqrt_up, sub_down};
-use super::gram::{Gram, shorter_side};
+use super::gram::Gram;
 use super::head::norm_enclosed;
 use super::interval::Interval;
+use super::small_gram::shorter_side;
 use super::spectral::prove_dense;
 use crate::error::CheckError;
 use crate::statement::{Layer, Matrix, Scale, Shape};

@@ -3,7 +3,7 @@
 
 use super::directed::{add_up, gamma_up, max, mul_down, mul_up};
 use super::gram::Gram;
-use super::interval::Interval;
+use super::roots::{Frequencies, root_of_unity};
 use super::semidefinite::prove_semidefinite;
 use crate::error::CheckError;
 
@@ -62,7 +62,7 @@ fn gram_column(gram: &Gram, j: usize) -> &[f64] {
     &gram.approx_centre()[j * n..(j + 1) * n]
 }
 
-/// Proves `S(ω) ⪯ λ diag(T)` at all `ω ∈ (2π/grid)·ℤ²`, where `S(ω)_ij = Σ_s R_ij(s) e^{iω·s}` is the symbol of `K Kᵀ`.
+/// Proves `S(ω) ⪯ λ diag(T)` at all `ω ∈ (2π/rows)·ℤ × (2π/cols)·ℤ`, where `S(ω)_ij = Σ_s R_ij(s) e^{iω·s}` is the symbol of `K Kᵀ`.
 ///
 /// Half of the frequencies suffices: `S(−ω)` is the complex conjugate of `S(ω)`.
 ///
@@ -73,25 +73,25 @@ pub(crate) fn prove_on_grid(
     gram: &Gram,
     scale_down: &[f64],
     active: &[bool],
-    grid: usize,
+    (rows, cols): (usize, usize),
     lambda: f64,
 ) -> Result<(), CheckError> {
     let scaled = Scaled::new(scale_down, active, lambda);
     let n = scaled.rows.len();
-    let roots = Roots::new(grid);
-    let error = add_up(symbol_error_up(gram, &scaled, roots.error), UNDERFLOW);
+    let frequencies = Frequencies::new(rows, cols);
+    let error = add_up(symbol_error_up(gram, &scaled, frequencies.error), UNDERFLOW);
     let span = gram.span();
     let diagonal: Vec<f64> = scaled.rows.iter().map(|row| mul_down(lambda, scale_down[*row])).collect();
     let error = add_up(error, diagonal_room_up(gram, &scaled, &diagonal));
     let mut phases = vec![(0.0, 0.0); span * span];
     let mut matrix = vec![0.0; 4 * n * n];
-    for a in 0..=grid / 2 {
-        for b in 0..grid {
+    let reach = (span as i64 - 1) / 2;
+    for a in 0..=rows / 2 {
+        for b in 0..cols {
             for dy in 0..span {
                 for dx in 0..span {
-                    // s = (dy, dx) − (span − 1)/2; the constant is a multiple of the period after adding grid.
-                    let turn = a * (dy + grid * span - (span - 1) / 2) + b * (dx + grid * span - (span - 1) / 2);
-                    phases[dy * span + dx] = roots.table[turn % grid];
+                    let shift = (dy as i64 - reach, dx as i64 - reach);
+                    phases[dy * span + dx] = frequencies.phase((a, b), shift);
                 }
             }
             // The Hermitian X + iY is semidefinite iff the real [[X, −Y], [Y, X]] is.
@@ -175,89 +175,18 @@ pub(crate) fn power_near_inverse_root(scale: f64) -> f64 {
     f64::from_bits(((1023 - half) as u64) << 52)
 }
 
-/// The roots of unity `e^{2πi m / n}` for a power of two `n ≥ 4`.
-struct Roots {
-    /// `(cos, sin)` rounded, `m = 0 … n − 1`.
-    table: Vec<(f64, f64)>,
-    /// Upper bound of the error of each entry.
-    error: f64,
-}
-
-impl Roots {
-    /// From `(0, 1)` at a quarter turn by half-angle roots, then products, all in interval arithmetic; no library sine is believed.
-    fn new(n: usize) -> Self {
-        let exact = roots_of_unity(n);
-        let mut error = 0.0;
-        let table = exact
-            .iter()
-            .map(|(cos, sin)| {
-                let (c, s) = (cos.mid(), sin.mid());
-                error = max(error, max(cos.distance_up(c), sin.distance_up(s)));
-                (c, s)
-            })
-            .collect();
-        Self { table, error }
-    }
-}
-
-/// Encloses `(cos, sin)` of `2π m / n`, `m = 0 … n − 1`, for a power of two `n ≥ 4`.
-fn roots_of_unity(n: usize) -> Vec<(Interval, Interval)> {
-    let two = Interval::integer(2);
-    let (mut cos, mut sin) = (Interval::ZERO, Interval::ONE);
-    // generators[k] is the root of order 4 · 2ᵏ.
-    let mut generators = vec![(cos, sin)];
-    while 4 << (generators.len() - 1) < n {
-        // cos(θ/2) = √((1 + cos θ)/2), sin(θ/2) = sin θ / (2 cos(θ/2)), all in the first quadrant.
-        cos = Interval::ONE.add(cos).div(two).sqrt();
-        sin = sin.div(two.mul(cos));
-        generators.push((cos, sin));
-    }
-    (0..n)
-        .map(|m| {
-            let mut root = (Interval::ONE, Interval::ZERO);
-            let order = generators.len() + 1;
-            for bit in 0..order {
-                if m >> bit & 1 == 1 {
-                    // 2^bit steps of 2π/n are one step of order n / 2^bit; order 2 is −1.
-                    root = if bit + 1 == order {
-                        (root.0.neg(), root.1.neg())
-                    } else {
-                        let (c, s) = generators[order - 2 - bit];
-                        (root.0.mul(c).sub(root.1.mul(s)), root.0.mul(s).add(root.1.mul(c)))
-                    };
-                }
-            }
-            root
-        })
-        .collect()
-}
-
 /// Lower bound of `cos(π m / (2 grid))⁴`, the price of going from a grid to all frequencies; 0 where the grid is too coarse.
 pub(crate) fn between_grid_points_down(grid: usize, degree: usize) -> f64 {
     if 2 * degree >= grid {
         return 0.0;
     }
-    let cos = roots_of_unity(4 * grid)[degree].0;
+    let cos = root_of_unity(degree, 4 * grid).0;
     cos.square().square().lo()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn roots_enclose_the_library_values_to_an_ulp_or_two() {
-        for n in [4, 8, 64, 512] {
-            let roots = Roots::new(n);
-            assert!(roots.error < 1e-14, "{n}: {}", roots.error);
-            for (m, (cos, sin)) in roots.table.iter().enumerate() {
-                let angle = std::f64::consts::TAU * m as f64 / n as f64;
-                #[expect(clippy::disallowed_methods, reason = "the second method of this test")]
-                let (c, s) = (angle.cos(), angle.sin());
-                assert!((cos - c).abs() < 2e-14 && (sin - s).abs() < 2e-14, "{m} of {n}");
-            }
-        }
-    }
 
     #[test]
     fn powers_bring_the_scale_near_one() {

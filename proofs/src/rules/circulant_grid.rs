@@ -88,5 +88,5 @@ pub fn check(
         ImageSize::Stated => lambda,
         ImageSize::Any => mul_down(lambda, between_grid_points_down(grid, (gram.span() - 1) / 2)),
     };
-    prove_on_grid(gram, scale_down, active, grid, on_grid)
+    prove_on_grid(gram, scale_down, active, (grid, grid), on_grid)
 }

@@ -1,4 +1,4 @@
-//! Rule `operator-norm`: the Lipschitz bound of a dense layer from its Gram matrix.
+//! Rule `operator-norm`: the Lipschitz bound of a dense layer or a convolution from its Gram matrix.
 //!
 //! # Statement
 //!
@@ -7,8 +7,9 @@
 //!
 //! # Proof
 //!
-//! `‖W‖₂² = λ_max(W Wᵀ) = λ_max(Wᵀ W)`. The inequality is checked by [`super::cholesky`] or [`super::diagonal_dominance`] for the shorter side, after an
-//! exact scaling by a power of two. `‖W + E‖₂ ≤ ‖W‖₂ + ‖E‖_F`. No power iteration is believed: it approaches the norm from below.
+//! `‖W‖₂² = λ_max(W Wᵀ) = λ_max(Wᵀ W)`. The inequality is checked for the shorter side, after an exact scaling by a power of two: of a dense
+//! layer by [`super::cholesky`], of a convolution by [`super::circulant_grid`] (zero padding) or [`super::circular_spectrum`], of both by
+//! [`super::diagonal_dominance`] or [`super::gram_iteration`]. `‖W + E‖₂ ≤ ‖W‖₂ + ‖E‖_F`. No power iteration is believed: it approaches the norm from below.
 //!
 //! # Source
 //!
@@ -16,7 +17,7 @@
 //!
 //! # Mutation note
 //!
-//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red.
+//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red. `ε` left out: `convolution::the_error_of_a_formula_counts`.
 
 use crate::rounding::directed::{add_up, sqrt_up};
 

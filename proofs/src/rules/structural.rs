@@ -89,6 +89,9 @@ pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
         | Layer::ResidualDense { .. }
         | Layer::Dense { .. }
         | Layer::NormalizedHead { .. }
+        | Layer::Convolution { .. }
+        | Layer::ConvFormula { .. }
+        | Layer::SkewExponential(_)
         | Layer::DenseFormula { .. }
         | Layer::Sandwich(_)
         | Layer::ResidualBlock(_) => Err(CheckError::RuleMismatch {

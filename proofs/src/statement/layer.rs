@@ -1,6 +1,7 @@
 //! The closed set of maps that have a rule.
 
 use super::activation::{Activation, ChannelActivation};
+use super::convolution::{ConvFormula, Padding, SkewDivisor, SkewExponential, convolved};
 use super::decimal::Decimal;
 use super::dense_formula::{DenseFormula, Sandwich};
 use super::groupwise::{Groupwise, Paired};
@@ -122,6 +123,7 @@ pub enum Operation {
 /// | `ResidualBlock` | `(n,)` | `(m,)` |
 /// | `DenseFormula` | `(n,)` | `(m,)` |
 /// | `Sandwich` | `(p,)` | `(q,)` |
+/// | `Convolution`, `ConvFormula`, `SkewExponential` | `(C, H, W)` | `(out, H, W)` |
 ///
 /// A unit is a channel of an image or an entry of a vector.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,6 +209,26 @@ pub enum Layer {
     },
     /// `x ↦ √2 Aᵀ Ψ σ(√2 Ψ⁻¹ B x + b)`.
     Sandwich(Sandwich),
+    /// `x ↦ K ∗ x + b`, a correlation as `conv2d`, stride 1, same size.
+    Convolution {
+        /// `(out, in, k, k)`.
+        kernel: Kernel,
+        /// `(out,)`.
+        bias: Vec<f64>,
+        /// What lies outside the image.
+        padding: Padding,
+    },
+    /// The same with a kernel by formula.
+    ConvFormula {
+        /// The formula and its numbers.
+        formula: ConvFormula,
+        /// `(out,)`.
+        bias: Vec<f64>,
+        /// What lies outside the image.
+        padding: Padding,
+    },
+    /// The beginning of the exponential of a skew convolution.
+    SkewExponential(SkewExponential),
 }
 
 impl Layer {
@@ -247,6 +269,9 @@ impl Layer {
             Self::ResidualBlock(_) => "residual-block",
             Self::DenseFormula { formula, .. } => formula.kind(),
             Self::Sandwich(_) => "sandwich",
+            Self::Convolution { .. } => "convolution",
+            Self::ConvFormula { formula, .. } => formula.kind(),
+            Self::SkewExponential(_) => "skew-exponential",
         }
     }
 
@@ -270,7 +295,10 @@ impl Layer {
             | Self::NormalizedHead { .. }
             | Self::ResidualBlock(_)
             | Self::DenseFormula { .. }
-            | Self::Sandwich(_) => false,
+            | Self::Sandwich(_)
+            | Self::Convolution { .. }
+            | Self::ConvFormula { .. }
+            | Self::SkewExponential(_) => false,
         }
     }
 
@@ -422,6 +450,9 @@ impl Layer {
                 sandwich.validate()?;
                 Ok(Shape::Flat(sandwich.outputs()))
             }
+            Self::Convolution { kernel, bias, .. } => convolved(input, kernel, bias),
+            Self::ConvFormula { formula, bias, .. } => formula.validate().and_then(|()| convolved(input, formula.raw(), bias)),
+            Self::SkewExponential(layer) => layer.validate().and_then(|()| convolved(input, &layer.raw, &layer.bias)),
         }
     }
 
@@ -430,8 +461,20 @@ impl Layer {
     pub const fn assumes_convergence(&self) -> bool {
         match self {
             Self::DenseFormula { formula, .. } => formula.assumes_convergence(),
+            Self::SkewExponential(layer) => matches!(layer.divisor, SkewDivisor::LeastNorm),
             Self::ResidualConv { scale, .. } | Self::ResidualDense { scale, .. } => matches!(scale, Scale::Norm),
             _ => false,
+        }
+    }
+
+    /// What a convolution reads outside the image; nothing for other layers.
+    #[must_use]
+    pub const fn padding(&self) -> Option<Padding> {
+        match self {
+            Self::ResidualConv { .. } => Some(Padding::Zero),
+            Self::Convolution { padding, .. } | Self::ConvFormula { padding, .. } => Some(*padding),
+            Self::SkewExponential(layer) => Some(layer.padding),
+            _ => None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Matrix {
 
 /// A square convolution kernel of odd size, layout `(inner, channels, size, size)` as in `conv2d`.
 ///
-/// It acts on images with zero padding `(size − 1) / 2`, stride 1: the output has the size of the input.
+/// It acts on images with a padding of `(size − 1) / 2`, stride 1: the output has the size of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
     inner: usize,
@@ -108,6 +108,22 @@ impl Kernel {
     #[must_use]
     pub fn data(&self) -> &[f64] {
         &self.data
+    }
+
+    /// The kernel of the adjoint, `(channels, inner, size, size)`: channels exchanged, both axes turned.
+    #[must_use]
+    pub fn adjoint(&self) -> Self {
+        let (inner, channels, area) = (self.inner, self.channels, self.size * self.size);
+        let entries = (0..channels * inner * area).map(|flat| {
+            let (channel, i, position) = (flat / (inner * area), flat / area % inner, flat % area);
+            self.data[(i * channels + channel) * area + area - 1 - position]
+        });
+        Self {
+            inner: channels,
+            channels: inner,
+            size: self.size,
+            data: entries.collect(),
+        }
     }
 
     /// All entries of one inner channel.

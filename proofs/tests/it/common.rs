@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lipcert_proofs::certificate::{GramClaim, GramWitness, LayerCertificate, LayerClaim, Prepared, Witness};
 use lipcert_proofs::rules::compose::NetworkCertificate;
-use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Output, Scale, Shape};
+use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Output, Padding, Scale, Shape};
 use nalgebra::DMatrix;
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -191,4 +191,54 @@ pub(crate) fn matrices() -> impl Strategy<Value = Matrix> {
         let entry = prop_oneof![8 => -2.0..2.0f64, 1 => Just(0.0), 1 => -1e-5..1e-5f64];
         prop::collection::vec(entry, rows * cols).prop_map(move |data| matrix(rows, cols, data))
     })
+}
+
+/// A convolution on an image as a matrix, rows `(channel, y, x)`.
+pub(crate) fn unrolled(kernel: &Kernel, height: usize, width: usize, padding: Padding) -> DMatrix<f64> {
+    let (area, size, radius) = (height * width, kernel.size(), kernel.size() as i64 / 2);
+    let (tall, wide) = (height as i64, width as i64);
+    let mut operator = DMatrix::zeros(kernel.inner() * area, kernel.channels() * area);
+    for i in 0..kernel.inner() {
+        for (flat, weight) in kernel.filter(i).iter().enumerate() {
+            let (c, dy, dx) = (
+                flat / (size * size),
+                (flat / size % size) as i64 - radius,
+                (flat % size) as i64 - radius,
+            );
+            for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
+                let (v, w) = (y + dy, x + dx);
+                if padding == Padding::Circular || ((0..tall).contains(&v) && (0..wide).contains(&w)) {
+                    let from = c * area + (v.rem_euclid(tall) * wide + w.rem_euclid(wide)) as usize;
+                    operator[(i * area + (y * wide + x) as usize, from)] += weight;
+                }
+            }
+        }
+    }
+    operator
+}
+
+pub(crate) fn largest_singular_value(matrix: &DMatrix<f64>) -> f64 {
+    matrix.singular_values().max()
+}
+
+/// A convolution without bias.
+pub(crate) fn convolution(kernel: Kernel, padding: Padding) -> Layer {
+    let bias = vec![0.0; kernel.inner()];
+    Layer::Convolution { kernel, bias, padding }
+}
+
+pub(crate) fn image(channels: usize, height: usize, width: usize) -> Shape {
+    Shape::Image { channels, height, width }
+}
+
+/// Small kernels `(out, in, k, k)` with an image size and a padding.
+pub(crate) fn convolutions() -> impl Strategy<Value = (Kernel, usize, usize, Padding)> {
+    (1usize..4, 1usize..4, 0usize..3, 1usize..6, 1usize..6, any::<bool>()).prop_flat_map(
+        |(out, channels, half, height, width, circular)| {
+            let (size, padding) = (2 * half + 1, if circular { Padding::Circular } else { Padding::Zero });
+            let entry = prop_oneof![8 => -2.0..2.0f64, 1 => Just(0.0), 1 => -1e-5..1e-5f64];
+            prop::collection::vec(entry, out * channels * size * size)
+                .prop_map(move |data| (kernel(out, channels, size, data), height, width, padding))
+        },
+    )
 }

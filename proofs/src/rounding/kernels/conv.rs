@@ -124,16 +124,16 @@ impl ResidualConv {
 
 /// Weights of one correlation in the order in which tiles read them.
 #[derive(Clone, Debug)]
-struct Packed {
-    outputs: usize,
-    inputs: usize,
-    size: usize,
+pub(super) struct Packed {
+    pub(super) outputs: usize,
+    pub(super) inputs: usize,
+    pub(super) size: usize,
     /// Per group of outputs: input, row, column, output of the group.
     data: Vec<f64>,
 }
 
 impl Packed {
-    fn new(outputs: usize, inputs: usize, size: usize, entry: impl Fn(usize, usize, usize, usize) -> f64) -> Self {
+    pub(super) fn new(outputs: usize, inputs: usize, size: usize, entry: impl Fn(usize, usize, usize, usize) -> f64) -> Self {
         let mut data = Vec::with_capacity(outputs * inputs * size * size);
         for (first, members) in groups(outputs) {
             for input in 0..inputs {
@@ -164,7 +164,7 @@ fn groups(outputs: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// What becomes of the sums of a tile.
-trait Finish: Copy {
+pub(super) trait Finish: Copy {
     /// The values from which the sums of `M` output channels start.
     fn starts<const M: usize>(self, first: usize) -> [f64; M];
 
@@ -208,13 +208,13 @@ impl Finish for SubtractTwice {
 }
 
 /// One correlation of all input channels with all output channels, on buffers of the same plane.
-struct Convolve<'a, F> {
-    taps: &'a Packed,
-    plane: Plane,
-    input: &'a [f64],
-    output: &'a mut [f64],
-    mask: &'a [u64],
-    finish: F,
+pub(super) struct Convolve<'a, F> {
+    pub(super) taps: &'a Packed,
+    pub(super) plane: Plane,
+    pub(super) input: &'a [f64],
+    pub(super) output: &'a mut [f64],
+    pub(super) mask: &'a [u64],
+    pub(super) finish: F,
 }
 
 impl<F: Finish> WithSimd for Convolve<'_, F> {
