@@ -9,10 +9,15 @@ use lipcert_models::checkpoint::Checkpoint;
 use lipcert_models::forward::{Float, Prepared};
 use lipcert_models::network::{LoadOptions, Network};
 use lipcert_models::parameterization::structural::STRUCTURAL;
+use lipcert_proofs::certificate::{LayerCertificate, LayerClaim, Prepared as Rules, Witness};
+use lipcert_proofs::rounding::forward::{Evaluator, Samples};
+use lipcert_proofs::rules::compose::NetworkCertificate;
+use lipcert_proofs::rules::structural;
 use lipcert_proofs::statement::{
-    BlockOrder, ChannelActivation, Groupwise, Layer, NetworkMap, Over, PairMap, Paired, Pairing, Resample, Shape,
+    BlockOrder, ChannelActivation, Groupwise, Layer, NetworkMap, Output, Over, PairMap, Paired, Pairing, Resample, Shape,
 };
 use ndarray::Array2;
+use proptest::prelude::*;
 use serde_json::Value;
 
 /// One sample through one layer.
@@ -153,9 +158,8 @@ fn declared(input: &str, layers: &str, tensors: &[(&str, &[usize], Vec<f32>)]) -
     Ok((network, architecture))
 }
 
-#[test]
-fn every_kind_can_be_declared() {
-    let layers = r#"
+/// A layer of every kind, one behind the other, on `(1, 6, 6)`.
+const ALL_KINDS: &str = r#"
         {"kind":"pixel-unshuffle","name":"a","factor":2,"order":"channel-first"},{"kind":"max-min","name":"b","pairing":"split"},
         {"kind":"max-min","name":"c","pairing":"adjacent"},{"kind":"group-sort","name":"d","size":4},{"kind":"full-sort","name":"e"},
         {"kind":"abs","name":"f"},{"kind":"prelu","name":"g"},{"kind":"lprelu","name":"h"},{"kind":"n-activation","name":"i"},
@@ -164,7 +168,12 @@ fn every_kind_can_be_declared() {
         {"kind":"crelu","name":"o"},{"kind":"projection-pool","name":"p"},{"kind":"norm-pool","name":"q","size":2},
         {"kind":"flatten","name":"r"},{"kind":"pad-features","name":"s","features":6},{"kind":"center","name":"t","over":"all"},
         {"kind":"pair-max","name":"u"},{"kind":"first-channels","name":"v","channels":2}"#;
-    let tensors: Vec<(&str, &[usize], Vec<f32>)> = vec![
+
+/// Name, shape and numbers.
+type Tensor = (&'static str, &'static [usize], Vec<f32>);
+
+fn all_tensors() -> Vec<Tensor> {
+    vec![
         ("g.weight", &[4], vec![0.5, -3.0, 0.0, 1.0]),
         ("h.weight", &[1], vec![-3.0]),
         ("i.theta", &[4, 2], vec![1.0, -1.0, 0.0, 0.0, -2.0, -1.0, 0.5, 0.25]),
@@ -173,8 +182,12 @@ fn every_kind_can_be_declared() {
         ("k.theta1", &[2], vec![-0.5, 1.0]),
         ("k.theta2", &[2], vec![0.5, 9.0]),
         ("p.theta", &[1], vec![4.0]),
-    ];
-    let (network, architecture) = declared("[1,6,6]", layers, &tensors).expect("all kinds");
+    ]
+}
+
+#[test]
+fn every_kind_can_be_declared() {
+    let (network, architecture) = declared("[1,6,6]", ALL_KINDS, &all_tensors()).expect("all kinds");
     assert_eq!(architecture.parameters(), 4 + 1 + 8 + 2 + 6 + 1);
     assert_eq!(network.map.classes(), 2);
     assert_eq!(network.map.head(), None);
@@ -201,6 +214,38 @@ fn every_kind_can_be_declared() {
         let kind = layer.kind();
         let rows = STRUCTURAL.iter().chain(families).filter(|family| family.name == kind);
         assert_eq!(rows.count(), 1, "{kind}");
+    }
+}
+
+/// Certificates of layers whose bound follows from their kind.
+fn certify(map: &NetworkMap) -> NetworkCertificate<'_> {
+    let layers = map.layers().iter().zip(map.input_shapes()).map(|(layer, input)| {
+        let claim = LayerClaim {
+            lipschitz: structural::bound_up(layer).expect("no weights"),
+            witness: Witness::Structural {},
+        };
+        LayerCertificate::check(&Rules::new(layer, input).expect("a layer"), claim).expect("an honest claim")
+    });
+    NetworkCertificate::compose(map, layers.collect(), Vec::new(), Output::All).expect("a certificate")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The enclosed evaluation of all kinds, one after the other, contains what the plain one says, up to the plain one's own rounding.
+    #[test]
+    fn the_enclosed_evaluation_agrees(x in prop::collection::vec(prop_oneof![3 => -2.0..2.0f64, 1 => Just(0.0), 1 => Just(0.5)], 36)) {
+        let (network, _) = declared("[1,6,6]", ALL_KINDS, &all_tensors()).expect("all kinds");
+        let certificate = certify(&network.map);
+        let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+        let enclosed = &evaluator.evaluate(Samples::Floats(&x)).expect("logits")[0];
+        let sample = Array2::from_shape_vec((1, 36), x).expect("one sample");
+        let plain = Prepared::<f64>::new(&network.map).evaluate(sample.view()).expect("logits");
+        for (class, value) in plain.iter().enumerate() {
+            // Some thirty operations on numbers below 10 in layers whose bounds multiply to 9.
+            prop_assert!((value - enclosed.values()[class]).abs() <= enclosed.error_up(class) + 1e-13);
+            prop_assert!(enclosed.error_up(class) < 1e-10);
+        }
     }
 }
 

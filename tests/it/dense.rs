@@ -368,6 +368,30 @@ fn degenerate_networks() {
     }
 }
 
+/// The absolute value has slopes in [−1, 1]: the multipliers of a leaky relu with slope −1, and more than those of relu.
+#[test]
+fn absolute_values_between_dense_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("net.npz");
+    write_net(&model, &small());
+    let declare = |kind: &str| {
+        let arch = folder.path().join("arch.toml");
+        let layer = |name: usize| format!("{{ kind = \"dense\", name = \"{name}\" }}, {{ kind = {kind}, name = \"a{name}\" }}");
+        let layers = format!("[{}, {}, {{ kind = \"dense\", name = \"2\" }}]", layer(0), layer(1));
+        let text = format!("schema = \"lipcert/architecture/1\"\nname = \"net\"\nlayers = {layers}\n");
+        fs::write(&arch, text).unwrap();
+        let verified = verify(&model, &["--arch", arch.to_str().unwrap()]);
+        assert_eq!(verified["method"], "lipsdp-neuron");
+        let lower = verified["lipschitz"]["lower"].as_f64().unwrap();
+        assert!(lower <= upper(&verified) * (1.0 + 1e-9));
+        upper(&verified)
+    };
+    let absolute = declare("\"abs\"");
+    let leaky = declare("\"leaky-relu\", slope = -1.0");
+    assert!((absolute / leaky - 1.0).abs() < 1e-5, "{absolute} {leaky}");
+    assert!(declare("\"relu\"") < absolute);
+}
+
 #[test]
 fn the_best_diagonal_of_a_matrix() {
     let folder = tempfile::tempdir().unwrap();
