@@ -16,7 +16,7 @@
 //!
 //! # Mutation note
 //!
-//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red.
+//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red. `ρ` left out: `dense_formula::the_norm_of_the_enclosed_weight`.
 
 use crate::rounding::directed::{add_up, sqrt_up};
 
