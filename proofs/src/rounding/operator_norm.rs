@@ -8,7 +8,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 use super::convolution_norm::convolution_norm;
-use super::directed::{add_up, div_down, gamma_up, max, mul_down, mul_up, norm_up, sqrt_up, sub_down};
+use super::directed::{add_up, div_down, gamma_up, max, min, mul_down, mul_up, norm_up, sqrt_up, sub_down};
 use super::gram::Gram;
 use super::head::norm_enclosed;
 use super::interval::Interval;
@@ -18,7 +18,7 @@ use crate::error::CheckError;
 use crate::statement::{Layer, Matrix, Scale, Shape};
 
 /// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
-const MARGINS: [f64; 6] = [1e-13, 1e-12, 1e-11, 1e-9, 1e-6, 1e-3];
+const MARGINS: [f64; 10] = [1e-13, 1e-12, 1e-11, 3e-11, 1e-10, 3e-10, 1e-9, 1e-8, 1e-6, 1e-3];
 
 /// The longest shorter side for which an eigenvector is computed.
 const SIDE_MOST: usize = 4096;
@@ -63,8 +63,12 @@ pub(crate) fn operator_norm(weight: &Matrix) -> Result<Interval, CheckError> {
         let error = add_up(mul_up(gamma_up(short + 2), mul_up(frobenius, length)), lost);
         low = max(0.0, div_down(sub_down(norm_enclosed(&image).lo(), error), length));
         let active: Vec<bool> = (0..short).map(|i| !gram.is_zero_row(i)).collect();
+        // Less than what the proof puts aside for its own rounding is not tried.
+        let trace = frobenius * frobenius;
+        let least = gamma_up(short + 2) * trace / value;
         let proved = MARGINS
             .iter()
+            .filter(|margin| **margin >= min(least, 1e-3))
             .map(|margin| value * (1.0 + margin))
             .find(|lambda| prove_dense(&gram, &vec![1.0; short], &active, *lambda).is_ok());
         if let Some(lambda) = proved {

@@ -17,7 +17,8 @@
 //!
 //! # Mutation note
 //!
-//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red. `ε` left out: `convolution::the_error_of_a_formula_counts`.
+//! `√λ` replaced by `λ`: `operator_norm::accept_and_reject` went red. `ρ` left out: `dense_formula::the_norm_of_the_enclosed_weight`,
+//! `convolution::the_error_of_a_formula_counts`.
 
 use crate::rounding::directed::{add_up, sqrt_up};
 

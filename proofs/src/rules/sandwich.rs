@@ -17,4 +17,8 @@
 //!
 //! Wang and Manchester, ICML 2023, Theorem 3.2 and section 3.
 //!
+//! # Mutation note
+//!
+//! Negative slopes admitted: `sandwich::accept_and_reject` went red.
+//!
 //! [`Layer::output_shape`]: crate::statement::Layer::output_shape
