@@ -63,9 +63,21 @@ const SHRUNK_MOST: usize = 64;
 /// By how much `T` is enlarged until its condition is proved, above what the floats say.
 const EXCESSES: [f64; 9] = [0.0, 1e-14, 1e-13, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2];
 
+/// How many of them are below [`MARGIN`]: what they make up for is rounding.
+const SMALL: usize = 6;
+
 /// The names of the families that come with the program.
 pub fn families() -> impl Iterator<Item = &'static str> {
     families::names()
+}
+
+/// The names of the functions that a script can call.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    let constructors = ["vector", "matrix", "ipairs", "error"];
+    primitives::PRIMITIVES
+        .iter()
+        .map(|primitive| primitive.name)
+        .chain(constructors)
 }
 
 /// Explores.
@@ -206,21 +218,12 @@ fn check_weight(source: &Source, arguments: &Arguments, loaded: Loaded) -> anyho
         t,
     };
     let mut wrong = None;
-    let mut base = 0.0;
-    for attempt in 0..2 {
-        if let Answer::Diagonal(t) = &answer
-            && let Some((rule, delta)) = least_delta(&loaded.matrix, t, base)?
-        {
-            check.rule = Some(rule.to_owned());
-            check.delta = Some(delta);
-            check.residual = Some(tolerance::bound_up(add_up(1.0, delta)));
-            check.plain = Some(sqrt_up(add_up(1.0, delta)));
-            break;
-        }
-        if attempt > 0 {
-            break;
-        }
-        // Not within the smallest excesses: the floats say whether it is wrong, and by how much.
+    let mut proved = None;
+    if let Answer::Diagonal(t) = &answer {
+        proved = least_delta(&loaded.matrix, t, 0.0, &EXCESSES[..SMALL])?;
+    }
+    if proved.is_none() {
+        // The floats say whether it is wrong, and by how much.
         let judged = search::judge(arguments, &gram, &answer);
         wrong = judged.wrong.map(|wrong| Found {
             arguments: arguments.clone(),
@@ -228,15 +231,29 @@ fn check_weight(source: &Source, arguments: &Arguments, loaded: Loaded) -> anyho
             wrong,
             trial: None,
         });
-        base = judged.ratio - 1.0;
-        let usable = base > 0.0 && base.is_finite();
-        if !usable {
-            break;
+        if let Answer::Diagonal(t) = &answer
+            && judged.ratio.is_finite()
+        {
+            proved = least_delta(&loaded.matrix, t, max(judged.ratio - 1.0, 0.0), &EXCESSES)?;
         }
     }
-    if check.delta.is_none() {
+    if let Some((rule, delta)) = proved {
+        check.rule = Some(rule.to_owned());
+        check.delta = Some(delta);
+        check.residual = Some(tolerance::bound_up(add_up(1.0, delta)));
+        check.plain = Some(sqrt_up(add_up(1.0, delta)));
+    }
+    if check.delta.is_none() || wrong.is_some() {
         check.reason = Some(match (&answer, &wrong) {
-            (_, Some(_)) => "T is wrong for this weight".to_owned(),
+            (_, Some(found)) => match &found.wrong {
+                Wrong::Refuted(refutation) => match refutation.ratio_down() {
+                    Some(ratio) => {
+                        format!("refuted for this weight: some v has ‖Wv‖² > {ratio:.6} · vᵀTv; made as small as it goes:")
+                    }
+                    None => "refuted for this weight: some v has vᵀTv ≤ 0 < ‖Wv‖²; made as small as it goes:".to_owned(),
+                },
+                Wrong::Undefined => "T has an entry that is no finite number; made as small as it goes:".to_owned(),
+            },
             (Answer::Diagonal(_), None) => "the rules do not show it; it may be true".to_owned(),
             _ => "the rules prove diagonal T only".to_owned(),
         });
@@ -245,10 +262,10 @@ fn check_weight(source: &Source, arguments: &Arguments, loaded: Loaded) -> anyho
 }
 
 /// The rule and the `δ` of the smallest enlargement that is proved.
-fn least_delta(matrix: &Matrix, t: &[f64], base: f64) -> anyhow::Result<Option<(&'static str, f64)>> {
+fn least_delta(matrix: &Matrix, t: &[f64], base: f64, excesses: &[f64]) -> anyhow::Result<Option<(&'static str, f64)>> {
     let condition = Condition::new(matrix)?;
-    for excess in EXCESSES {
-        let enlarged = inflate_up(t, add_up(base, excess));
+    for excess in excesses {
+        let enlarged = inflate_up(t, add_up(base, *excess));
         if let Ok(rule) = condition.check(&enlarged) {
             let delta = enlarged
                 .iter()

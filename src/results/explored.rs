@@ -208,10 +208,12 @@ const PRINTED_MOST: usize = 8;
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = printable(&self.family);
-        let searched = match (self.trials, self.stopped) {
-            (trials, true) => format!("{trials} trials (stopped)"),
-            (trials, false) => format!("{trials} trials"),
-        };
+        let searched = format!(
+            "{} trial{}{}",
+            self.trials,
+            if self.trials == 1 { "" } else { "s" },
+            if self.stopped { " (stopped)" } else { "" }
+        );
         if let (Some(verdict), Some(weight)) = (self.verdict, &self.weight) {
             writeln!(f, "{}", head_line(verdict, &self.assumptions, &weight.words()))?;
             let tensor = weight

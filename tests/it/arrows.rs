@@ -17,11 +17,12 @@ const ARROWS: [(&str, &str); 5] = [
 ];
 
 /// Foreign crates that only one room may name.
-const ONE_ROOM: [(&str, &str); 5] = [
+const ONE_ROOM: [(&str, &str); 6] = [
     ("anyhow", "lipcert"),
     ("clap", "lipcert"),
     ("ctrlc", "lipcert"),
     ("indicatif", "lipcert"),
+    ("mlua", "lipcert"),
     ("clarabel", "lipcert-solver"),
 ];
 

@@ -13,6 +13,10 @@ mod demo;
 #[cfg(test)]
 mod dense;
 #[cfg(test)]
+mod explore;
+#[cfg(test)]
+mod explore_hostile;
+#[cfg(test)]
 mod families;
 #[cfg(test)]
 mod formula;

@@ -1,6 +1,6 @@
 //! Looks for arguments at which a family's `T` does not hold.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lipcert_proofs::rules::refutation::Refutation;
 use lipcert_solver::violation::{self, Violation};
@@ -121,6 +121,8 @@ pub(super) fn run(
     };
     let blocks = trials.div_ceil(BLOCK);
     let stopped = AtomicBool::new(false);
+    // The first block that ends the search: those behind it need not be run.
+    let last = AtomicUsize::new(usize::MAX);
     for wave in 0..blocks.div_ceil(WAVE) {
         let range = wave * WAVE..((wave + 1) * WAVE).min(blocks);
         let outcomes: Vec<Option<Result<Searched, ScriptError>>> = range
@@ -130,8 +132,14 @@ pub(super) fn run(
                     stopped.store(true, Ordering::Relaxed);
                     return None;
                 }
+                if index > last.load(Ordering::Relaxed) {
+                    return None;
+                }
                 let count = BLOCK.min(trials - index * BLOCK);
                 let outcome = block(source, seed, index, count, size);
+                if !matches!(&outcome, Ok(outcome) if outcome.found.is_none()) {
+                    last.fetch_min(index, Ordering::Relaxed);
+                }
                 progress.advance(count);
                 Some(outcome)
             })
