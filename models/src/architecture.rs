@@ -54,7 +54,8 @@
 //! | `skew-exponential` | `NAME.weight`, `NAME.bias` or none, `NAME.sigma` or none | `(c, c, k, k)`, `(c,)`, one number |
 //!
 //! The five kinds of plain convolutions may have a text `padding`, `"zero"` (also without one) or `"circular"`; `aol-conv` a number `epsilon`; `skew-exponential` must have an integer
-//! `terms`, and divides by the least of its four norms where there is no `sigma`.
+//! `terms`, and divides by the least of its four norms where there is no `sigma`, which the deployed power iteration only approaches: results
+//! are then conditional. The tensors `_u1` … `_v4` of that iteration are not read.
 //!
 //! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The activation of a `residual-block` is ReLU, or leaky with a number `slope`. The other kinds have none, but for some a field:
 //!

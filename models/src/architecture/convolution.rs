@@ -94,10 +94,16 @@ pub(super) fn plan(
             parameters.take("sigma", number)?;
             kernel
         }
-        KernelKind::Skew { terms, .. } => KernelKind::Skew {
-            terms,
-            stored: parameters.find("sigma", number)?.is_some(),
-        },
+        KernelKind::Skew { terms, .. } => {
+            // The vectors of the deployed power iteration.
+            for buffer in ["_u1", "_v1", "_u2", "_v2", "_u3", "_v3", "_u4", "_v4"] {
+                parameters.pass_over(buffer);
+            }
+            KernelKind::Skew {
+                terms,
+                stored: parameters.find("sigma", number)?.is_some(),
+            }
+        }
         KernelKind::Plain | KernelKind::Aol { .. } | KernelKind::LinearResidual => kernel,
     };
     Ok(Plan::Convolution {

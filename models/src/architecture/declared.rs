@@ -725,7 +725,7 @@ impl Parameters<'_, '_> {
     }
 
     /// Leaves out a tensor on which the map does not depend, whatever its shape.
-    fn pass_over(&mut self, field: &str) {
+    pub(super) fn pass_over(&mut self, field: &str) {
         let name = self.name(field);
         self.tensors.remove(name.as_str());
     }

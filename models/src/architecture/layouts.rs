@@ -9,7 +9,7 @@
 //! | `weight`, `bias`, `q` | `sll-dense` | both |
 //! | `kernel` or `weight`, `bias`, `u` | `cpl-conv`, `cpl-dense` | 1LipschitzLayersCompared |
 //! | `weight` of rank 4, `bias`, `_u1` … `_v4` | `skew-exponential` | improved_l2_robustness, 1LipschitzLayersCompared |
-//! | `param_matrices`, `mask`, `bias` | `bcop` | 1LipschitzLayersCompared |
+//! | `param_matrices`, `mask`, `bias` | none: its kernel is to be exported as a `convolution` | 1LipschitzLayersCompared |
 //! | `weight`, `psi`, `alpha`, `bias` | `sandwich` | LBDN |
 //! | `weight` of rank 2, `alpha`, `bias` | `cayley` | LBDN, 1LipschitzLayersCompared |
 //! | `weight` of rank 2, maybe `bias` | `dense`; or `aol`, `frobenius`, … | deel-torchlip after `vanilla_export`; AOL |
@@ -20,8 +20,6 @@
 //! The repositories named: araujoalexandre/Lipschitz-SLL-Networks, berndprach/1LipschitzLayersCompared, berndprach/AOL, singlasahil14/improved_l2_robustness,
 //! deel-ai/deel-torchlip, acfr/LBDN.
 
-use std::fmt::Write as _;
-
 use crate::checkpoint::TensorInfo;
 
 /// Tensors that look like those of one layer.
@@ -29,7 +27,7 @@ use crate::checkpoint::TensorInfo;
 pub struct Recognized {
     /// What the names of the tensors begin with, without the last full stop.
     pub prefix: String,
-    /// Kinds of a declaration that fit, the likeliest first.
+    /// Kinds of a declaration that fit, the likeliest first; none for parameters that no kind reads.
     pub kinds: &'static [&'static str],
 }
 
@@ -79,7 +77,7 @@ const SIGNATURES: &[Signature] = &[
         main: ("param_matrices", 3),
         with: &["mask"],
         maybe: &["bias"],
-        kinds: &["bcop"],
+        kinds: &[],
     },
     Signature {
         main: ("weight", 2),
@@ -149,11 +147,14 @@ pub fn draft(layers: &[Recognized]) -> String {
     text.push_str("  # between them: the activations, poolings and rearrangements of the code, which hold no tensors\n");
     for layer in layers {
         let name = serde_json::to_string(&layer.prefix).expect("a text");
-        write!(text, "  {{ kind = \"{}\", name = {name} }},", layer.kinds[0]).expect("a string grows");
-        if let [_, others @ ..] = layer.kinds
-            && !others.is_empty()
-        {
-            write!(text, "  # or {}", others.join(", ")).expect("a string grows");
+        let line = match layer.kinds {
+            [] => format!("  # {name} holds parameters that no kind reads: export its kernel and declare a convolution"),
+            [kind] => format!("  {{ kind = \"{kind}\", name = {name} }},"),
+            [kind, others @ ..] => format!("  {{ kind = \"{kind}\", name = {name} }},  # or {}", others.join(", ")),
+        };
+        text.push_str(&line);
+        if layer.kinds.contains(&"skew-exponential") {
+            text.push_str("  # needs terms = …, the identity included");
         }
         text.push('\n');
     }
@@ -190,8 +191,20 @@ mod tests {
             ("model.9.alpha", &[1]),
             ("model.9.bias", &[10]),
         ]));
-        let kinds: Vec<_> = found.unwrap().iter().map(|layer| layer.kinds[0]).collect();
-        assert_eq!(kinds, ["convolution", "cpl-conv", "bcop", "sandwich"]);
+        let kinds: Vec<_> = found.unwrap().iter().map(|layer| layer.kinds.first().copied()).collect();
+        assert_eq!(kinds, [Some("convolution"), Some("cpl-conv"), None, Some("sandwich")]);
+    }
+
+    #[test]
+    fn every_kind_of_a_draft_exists() {
+        for kind in SIGNATURES.iter().flat_map(|signature| signature.kinds) {
+            let text = format!(r#"{{"schema":"lipcert/architecture/1","name":"a","layers":[{{"kind":"{kind}","name":"b"}}]}}"#);
+            let metadata = [(crate::architecture::METADATA_KEY.to_owned(), text)].into();
+            let cause = crate::architecture::Architecture::from_tensors(&[], &metadata)
+                .unwrap_err()
+                .to_string();
+            assert!(!cause.contains("unknown variant"), "{cause}");
+        }
     }
 
     #[test]
