@@ -22,8 +22,10 @@
 //!
 //! # Mutation note
 //!
-//! The margin left out: `refutation::accept_and_reject` went red. `|T|` replaced by `T` under the margin: `refutation::cancellation_is_no_violation`.
-//! `Rᵀ R` replaced by `R Rᵀ`: `refutation::a_factor_stands_on_its_side`. `>` replaced by `≥`: `refutation::accept_and_reject`.
+//! The margin left out, or `>` replaced by `≥`: `refutation::accept_and_reject` went red. `|T|` replaced by `T`, or `|v|` by `v`, under the margin:
+//! `refutation::cancellation_is_no_violation`; the second survived until its case was added. `Rᵀ R` replaced by `R Rᵀ`:
+//! `refutation::a_factor_stands_on_its_side`. The sign of the margin not checked: `refutation::what_does_not_fit_is_named`. In the exact numbers, a sign
+//! dropped, the exponent of subnormals off by one, the quotient one unit higher: `exact::tests::as_rationals`.
 
 use std::cmp::Ordering;
 

@@ -86,6 +86,15 @@ fn cancellation_is_no_violation() {
     let factor = Candidate::Factor(matrix(1, 2, vec![1.0, -1.0]));
     assert!(Refutation::check(&weight, &factor, vec![1.0, 1.0], 0.0).is_ok());
     assert!(Refutation::check(&weight, &factor, vec![1.0, 1.0], 1e-6).is_err());
+    // The same with the signs in the vector.
+    let weight = matrix(2, 1, vec![1e-6, -1e-6]);
+    for t in [
+        Candidate::Full(matrix(2, 2, vec![1.0; 4])),
+        Candidate::Factor(matrix(1, 2, vec![1.0; 2])),
+    ] {
+        assert!(Refutation::check(&weight, &t, vec![1.0, -1.0], 0.0).is_ok());
+        assert!(Refutation::check(&weight, &t, vec![1.0, -1.0], 1e-6).is_err());
+    }
 }
 
 #[test]
