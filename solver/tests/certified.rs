@@ -1,12 +1,20 @@
 //! What the solvers find, the proofs accept; and what the proofs accept is true.
 
 use lipcert_proofs::certificate::{ChainCertificate, ChainClaim};
-use lipcert_proofs::statement::{Activation, Chain, Layer, Matrix, NetworkMap, Output, Shape};
-use lipcert_solver::assemble::chain::solve;
+use lipcert_proofs::rules::equilibrium::{self, EquilibriumClaim};
+use lipcert_proofs::rules::lipsdp_groupwise::{self, GroupedClaim};
+use lipcert_proofs::rules::residual_lmi;
+use lipcert_proofs::statement::{
+    Activation, Chain, Equilibrium, GroupedChain, Groups, Hidden, Layer, Matrix, NetworkMap, Output, ResidualBlock, Shape,
+};
+use lipcert_solver::assemble::chain::{solve, solve_with_path};
+use lipcert_solver::assemble::equilibrium::EquilibriumProblem;
+use lipcert_solver::assemble::group_sort::GroupSortProblem;
 use lipcert_solver::chain::{Candidate, Sharing, Solution, Status, Unwatched};
 use lipcert_solver::clarabel;
 use lipcert_solver::convert;
 use lipcert_solver::structured::{Options, lipsdp};
+use nalgebra::DMatrix;
 use num_bigint::BigInt;
 use num_rational::BigRational;
 
@@ -228,4 +236,98 @@ fn two_hundred_tiny_networks() {
         }
     }
     assert!(compared > 150, "only {compared} networks were solved by both");
+}
+
+fn matrix(random: &mut Random, rows: usize, cols: usize) -> Matrix {
+    Matrix::new("weight", rows, cols, (0..rows * cols).map(|_| random.signed()).collect()).expect("a matrix")
+}
+
+fn enlarged(values: &[f64], excess: f64) -> Vec<f64> {
+    values.iter().map(|value| value * (1.0 + excess)).collect()
+}
+
+/// How far above a candidate the rules are asked: the solver's tolerance on its scaled problems, with room.
+const EXCESS: f64 = 1e-6;
+
+#[test]
+fn residual_blocks() {
+    let mut random = Random(5);
+    for depth in [1, 1, 2, 3] {
+        let widths: Vec<usize> = (0..=depth).map(|_| random.size(5)).collect();
+        let hidden = widths.windows(2).map(|pair| Hidden {
+            weight: matrix(&mut random, pair[1], pair[0]),
+            bias: vec![0.0; pair[1]],
+        });
+        let hidden: Vec<Hidden> = hidden.collect();
+        let path = matrix(&mut random, 3, widths[0]);
+        let output = matrix(&mut random, 3, widths[depth]);
+        let block = ResidualBlock::new(Some(path), hidden, Activation::Relu, output, vec![0.0; 3]).expect("a block");
+        let (chain, path) = convert::residual_block(&block).expect("a problem");
+        let solution = solve_with_path(&chain, path.as_ref(), &clarabel::Options::default()).expect("a solution");
+        let best = &solution.candidates[0];
+        let multipliers: Vec<Vec<f64>> = best.multipliers.iter().map(|layer| enlarged(layer, EXCESS)).collect();
+        assert_eq!(
+            residual_lmi::check(&block, &multipliers, best.lipschitz * (1.0 + EXCESS)),
+            Ok(()),
+            "{depth}"
+        );
+        assert!(
+            residual_lmi::check(&block, &multipliers, best.lipschitz * (1.0 - 1e-4)).is_err(),
+            "{depth}"
+        );
+    }
+}
+
+#[test]
+fn equilibria() {
+    let mut random = Random(6);
+    for _ in 0..4 {
+        let (n, d, m) = (1 + random.size(4), random.size(3), random.size(3));
+        let recurrent = matrix(&mut random, n, n);
+        let recurrent = Matrix::new("recurrent", n, n, recurrent.data().iter().map(|value| 0.4 * value).collect());
+        let (recurrent, input, output) = (
+            recurrent.expect("a matrix"),
+            matrix(&mut random, n, d),
+            matrix(&mut random, m, n),
+        );
+        let [w, u, g] = [&recurrent, &input, &output].map(|a| DMatrix::from_row_slice(a.rows(), a.cols(), a.data()));
+        let problem = EquilibriumProblem::new(&w, &u, &g).expect("a problem");
+        let answer = clarabel::solve(problem.problem(), &clarabel::Options::default()).expect("an answer");
+        let found = problem.read(&answer.x);
+        let system = Equilibrium::new(recurrent, input, output).expect("a system");
+        let claim = |excess: f64| EquilibriumClaim {
+            lipschitz: found.lipschitz * (1.0 + excess),
+            multipliers: found.multipliers[0].clone(),
+        };
+        assert_eq!(equilibrium::check(&system, &claim(EXCESS)), Ok(()));
+        assert!(equilibrium::check(&system, &claim(-1e-4)).is_err());
+    }
+}
+
+#[test]
+fn sorted_groups() {
+    let mut random = Random(7);
+    for _ in 0..4 {
+        let (n, m) = (random.size(4), random.size(3));
+        let weights = vec![matrix(&mut random, 4, n), matrix(&mut random, 6, 4)];
+        let output = matrix(&mut random, m, 6);
+        let faer: Vec<faer::Mat<f64>> = weights.iter().map(convert::matrix).collect();
+        let problem = GroupSortProblem::new(&faer, convert::matrix(&output).as_ref(), 2).expect("a problem");
+        let answer = clarabel::solve(problem.problem(), &clarabel::Options::default()).expect("an answer");
+        let found = problem.read(&answer.x);
+        let groups = vec![Groups::Sorted { size: 2 }; 2];
+        let chain = GroupedChain::new(weights, groups, output).expect("a chain");
+        // The first inequality gets more room than the second, that one more than the last.
+        let claim = |excess: f64| GroupedClaim {
+            lipschitz: found.lipschitz * (1.0 + excess),
+            identity: (0..2)
+                .map(|layer| enlarged(&found.identity[layer], EXCESS / (1.0 + layer as f64)))
+                .collect(),
+            kept: (0..2)
+                .map(|layer| enlarged(&found.sum[layer], EXCESS / (1.0 + layer as f64)))
+                .collect(),
+        };
+        assert_eq!(lipsdp_groupwise::check(&chain, &claim(EXCESS)), Ok(()));
+        assert!(lipsdp_groupwise::check(&chain, &claim(-1e-4)).is_err());
+    }
 }

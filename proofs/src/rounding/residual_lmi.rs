@@ -1,6 +1,9 @@
 //! The matrix inequality of a residual block with enclosed entries.
 
-use super::directed::mul_down;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+
+use super::directed::{add_up, div_up, gamma_up, mul_down, mul_up, sub_down};
 use super::enclosed::Enclosed;
 use super::interval::Interval;
 use crate::error::CheckError;
@@ -52,25 +55,51 @@ fn add_layer(matrix: &mut Enclosed, before: usize, weight: &Matrix, multipliers:
     let here = before + weight.cols();
     let two = Interval::integer(2);
     let sum = lo.add(hi);
-    let curvature = two.mul(lo).mul(hi);
-    let flat = curvature == Interval::ZERO;
     for (k, lambda) in multipliers.iter().enumerate() {
         let lambda = Interval::point(*lambda);
         matrix.add(here + k, here + k, two.mul(lambda));
-        let row = weight.row(k);
         let cross = sum.mul(lambda).neg();
-        for (j, value) in row.iter().enumerate() {
+        for (j, value) in weight.row(k).iter().enumerate() {
             matrix.add(here + k, before + j, cross.mul(Interval::point(*value)));
         }
-        if flat {
-            continue;
+    }
+    let curvature = two.mul(lo).mul(hi);
+    if curvature != Interval::ZERO {
+        add_curvature(matrix, before, weight, multipliers, curvature);
+    }
+}
+
+/// Adds `c Cᵀ Λ C` at `before`.
+///
+/// With `M ± R` the enclosed entries of `c Λ C`, one conventional product `Cᵀ M` of `k` terms is off by at most `γ_k |C|ᵀ|M| + |C|ᵀ R`, up to underflow; a second product bounds that.
+fn add_curvature(matrix: &mut Enclosed, before: usize, weight: &Matrix, multipliers: &[f64], curvature: Interval) {
+    let (rows, cols) = (weight.rows(), weight.cols());
+    let gamma = gamma_up(rows + 2);
+    let plain = MatRef::from_row_major_slice(weight.data(), rows, cols);
+    let mut mid = Mat::<f64>::zeros(rows, cols);
+    let mut spread = Mat::<f64>::zeros(rows, cols);
+    for (k, lambda) in multipliers.iter().enumerate() {
+        let bent = curvature.mul(Interval::point(*lambda));
+        for (j, value) in weight.row(k).iter().enumerate() {
+            let entry = bent.mul(Interval::point(*value));
+            mid[(k, j)] = entry.mid();
+            spread[(k, j)] = add_up(mul_up(gamma, entry.mid().abs()), entry.distance_up(entry.mid()));
         }
-        let bent = curvature.mul(lambda);
-        for (j, value) in row.iter().enumerate() {
-            let left = bent.mul(Interval::point(*value));
-            for (l, other) in row[..=j].iter().enumerate() {
-                matrix.add(before + j, before + l, left.mul(Interval::point(*other)));
-            }
+    }
+    let absolute = Mat::from_fn(rows, cols, |k, j| plain[(k, j)].abs());
+    let product = |left: MatRef<'_, f64>, right: MatRef<'_, f64>| {
+        let mut product = Mat::<f64>::zeros(cols, cols);
+        matmul(product.as_mut(), Accum::Replace, left.transpose(), right, 1.0, Par::Seq);
+        product
+    };
+    let (centre, errors) = (product(plain, mid.as_ref()), product(absolute.as_ref(), spread.as_ref()));
+    let slack = sub_down(1.0, gamma);
+    let lost = mul_up(rows as f64, f64::MIN_POSITIVE);
+    for j in 0..cols {
+        for l in 0..=j {
+            let error = add_up(div_up(errors[(j, l)], slack), lost);
+            let enclosed = Interval::between(sub_down(centre[(j, l)], error), add_up(centre[(j, l)], error));
+            matrix.add(before + j, before + l, enclosed);
         }
     }
 }
