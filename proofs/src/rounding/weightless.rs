@@ -16,6 +16,14 @@
 //!   sign, `x < 0` (else no term is negative), so the first formula is in `[0, r]` and differs from `r` by at most the magnitude of that number. Together `2 δ r`.
 //! - *Centring.* The mean of `n` entries is off by at most `γ_{n+1} ‖x‖ / √n`, in `n` entries; then one subtraction.
 //! - *Norm pooling.* `n` squares, their sum and a root: `γ_{n+2}` relative to the result; underflow of the squares costs at most `√(n · smallest normal)`.
+//!
+//! # Mutation note
+//!
+//! The relative constant of the pairs set to 0: `weightless_exact::the_exact_image_lies_within_the_error` and
+//! `weightless_exact::a_switch_decided_the_other_way_is_covered` went red; that of centring: `weightless_exact::the_rounding_of_a_large_mean_is_covered`; that of norm
+//! pooling or the rounding of an N-activation: the first. Seven terms of the series of sine and cosine: all of them. `π/2` taken for its float: the test of
+//! the series in `trigonometry`. Without an effect: the last subtraction of a pair left out (the other constants have room for it), and the score of a sector as
+//! `r sin τ` alone (the sector of a point has a smaller one than the sector opposite to it, whatever the angles).
 
 use super::directed::{add_up, gamma_up, mul_up, sqrt_up};
 use super::error_bound::{ErrorBound, LOST};

@@ -236,6 +236,34 @@ fn image(layer: &Layer, input: Shape, x: &[Exact]) -> Vec<Exact> {
     }
 }
 
+/// Where the mean is large beside the differences from it, its rounding is all there is.
+#[test]
+fn the_rounding_of_a_large_mean_is_covered() {
+    let layer = Layer::Resample(Resample::Center(Over::Channel));
+    let mut seen = 0;
+    for seed in 0..40 {
+        let x: Vec<f64> = (0..96)
+            .map(|k| 1e8 / 3.0 + f64::from((k * 37 + seed * 11) % 101) * 1e-9)
+            .collect();
+        let logits = &evaluate(&layer, IMAGE, &x)[0];
+        let point: Vec<Exact> = x.iter().map(|v| exact(*v)).collect();
+        let truth = image(&layer, IMAGE, &point);
+        let squares = logits.values().iter().zip(&truth).fold(zero(), |sum, (value, truth)| {
+            let error = exact(*value) - truth;
+            sum + &error * &error
+        });
+        let bound = exact(logits.feature_error_up());
+        assert!(squares <= &bound * &bound, "seed {seed}");
+        let norm = logits.values().iter().map(|v| v * v).sum::<f64>().sqrt();
+        let last = exact(norm * f64::EPSILON);
+        seen += i32::from(squares > &last * &last);
+    }
+    assert!(
+        seen > 0,
+        "no sample needs more than the last rounding: the test shows nothing"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
