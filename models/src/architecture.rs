@@ -46,7 +46,8 @@
 //! | `normalized-head` | `NAME.weight`, `NAME.bias` | `(classes, n)`, `(classes,)` |
 //!
 //! `spectral`, `frobenius` and `bjorck` take a number `offset` (else 0), which is added to the divisor; `bjorck` also `beta` (else 0.5) and `iterations`. A
-//! tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. `sandwich`
+//! tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. The names of
+//! PyTorch's `spectral_norm` count too: `NAME.parametrizations.weight.original`, `….0._u`, `….0._v`, or `NAME.weight_orig`, `NAME.weight_u`, `NAME.weight_v`. `sandwich`
 //! takes an `activation`, `relu` or `leaky-relu`, the latter with a `slope`.
 //!
 //! `relu` and `leaky-relu` (with a number `slope`) have none. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
@@ -85,6 +86,7 @@ pub(crate) use declared::{MAX_SIDE, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;
+pub(crate) use formula::torch_names;
 pub use formula::{DivisorPlan, FormulaPlan};
 
 /// Name of the architecture that an ONNX graph is.

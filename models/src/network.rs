@@ -5,7 +5,9 @@ mod formula;
 use lipcert_proofs::CheckError;
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
 
-use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large};
+use crate::architecture::{
+    Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large, torch_names,
+};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
@@ -171,8 +173,11 @@ impl Builder<'_> {
     /// Reads one tensor, finite numbers only.
     fn read(&self, layer: &str, field: &str) -> Result<Vec<f64>, ModelError> {
         let mut tensor = format!("{layer}.{field}");
-        if let (None, Some(other)) = (self.checkpoint.tensor(&tensor), alias(layer, field)) {
-            tensor = other;
+        if self.checkpoint.tensor(&tensor).is_none() {
+            let mut others = alias(layer, field).into_iter().chain(torch_names(layer, field));
+            if let Some(other) = others.find(|other| self.checkpoint.tensor(other).is_some()) {
+                tensor = other;
+            }
         }
         let values = self.checkpoint.read(&tensor)?;
         match values.iter().position(|value| !value.is_finite()) {
