@@ -57,6 +57,11 @@
 //! `terms`, and divides by the least of its four norms where there is no `sigma`, which the deployed power iteration only approaches: results
 //! are then conditional. The tensors `_u1` … `_v4` of that iteration are not read.
 //!
+//! `spectral`, `frobenius` and `bjorck` take a number `offset` (else 0), which is added to the divisor; `bjorck` also `beta` (else 0.5) and `iterations`. A
+//! tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. The names of
+//! PyTorch's `spectral_norm` count too: `NAME.parametrizations.weight.original`, `….0._u`, `….0._v`, or `NAME.weight_orig`, `NAME.weight_u`, `NAME.weight_v`. `sandwich`
+//! takes an `activation`, `relu` or `leaky-relu`, the latter with a `slope`.
+//!
 //! Channels are those of an image or the entries of a vector, pairs the channel `i` with that in the second half. The activation of a `residual-block` is ReLU, or leaky with a number `slope`. The other kinds have none, but for some a field:
 //!
 //! | kind | fields | map |
@@ -72,7 +77,6 @@
 //! | `max-pool`, `norm-pool` | `size`, and `stride` of the first | largest, Euclidean norm of a window |
 //! | `pair-max` | | the larger of a pair |
 //!
-//! `spectral`, `frobenius` and `bjorck` take a number `offset` (else 0), which is added to the divisor; `bjorck` also `beta` (else 0.5) and `iterations`. A tensor `u` without a `v`, or nothing, means the exact norm, which a power iteration only approaches: results for such a network are conditional. `sandwich` takes an `activation`, `relu` or `leaky-relu`, the latter with a `slope`.
 //! The scaled average pooling of deel-torchlip is `average-pool` with `divisor` equal to `size`. The residual kinds apply relu by definition; a field `activation` that
 //! asks them for another one is refused. A network that ends neither in `dense` nor in `normalized-head` has its last features as logits. A `dense` layer whose name is a number finds its parameters as `W0` and `b0`
 //! too, so that a stack with another activation than ReLU is declared as
@@ -113,6 +117,7 @@ pub(crate) use declared::{MAX_SIDE, angle_fields, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;
+pub(crate) use formula::torch_names;
 pub use formula::{DivisorPlan, FormulaPlan};
 
 /// Name of the architecture that an ONNX graph is.

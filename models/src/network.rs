@@ -10,6 +10,7 @@ use lipcert_proofs::statement::{
 
 use crate::architecture::{
     Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, angle_fields, too_large,
+    torch_names,
 };
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
@@ -177,8 +178,11 @@ impl Builder<'_> {
     /// Reads one tensor, finite numbers only.
     fn read(&self, layer: &str, field: &str) -> Result<Vec<f64>, ModelError> {
         let mut tensor = format!("{layer}.{field}");
-        if let (None, Some(other)) = (self.checkpoint.tensor(&tensor), alias(layer, field)) {
-            tensor = other;
+        if self.checkpoint.tensor(&tensor).is_none() {
+            let mut others = alias(layer, field).into_iter().chain(torch_names(layer, field));
+            if let Some(other) = others.find(|other| self.checkpoint.tensor(other).is_some()) {
+                tensor = other;
+            }
         }
         let values = self.checkpoint.read(&tensor)?;
         match values.iter().position(|value| !value.is_finite()) {

@@ -676,7 +676,8 @@ impl Parameters<'_, '_> {
     pub(super) fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
         let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
             .into_iter()
-            .flatten();
+            .flatten()
+            .chain(formula::torch_names(self.layer, field));
         let Some(info) = names.find_map(|name| self.tensors.remove(name.as_str())) else {
             return Ok(None);
         };

@@ -99,6 +99,18 @@ impl FormulaPlan {
     }
 }
 
+/// The names under which PyTorch stores a parameter of a spectrally normalised layer: those of `torch.nn.utils.parametrizations.spectral_norm` and of
+/// `torch.nn.utils.spectral_norm`. In evaluation both divide by `uᵀ W v` with the stored vectors.
+pub(crate) fn torch_names(layer: &str, field: &str) -> Vec<String> {
+    let fields = match field {
+        "weight" => ["parametrizations.weight.original", "weight_orig"],
+        "u" => ["parametrizations.weight.0._u", "weight_u"],
+        "v" => ["parametrizations.weight.0._v", "weight_v"],
+        _ => return Vec::new(),
+    };
+    fields.iter().map(|field| format!("{layer}.{field}")).collect()
+}
+
 /// Which divisor the tensors are for: `sigma`, or `u` and `v`, or none of them.
 fn found_divisor(parameters: &mut Parameters<'_, '_>, outputs: usize, features: usize) -> Result<DivisorPlan, ArchitectureError> {
     if parameters.find("sigma", &[&[], &[1]])?.is_some() {
