@@ -5,6 +5,7 @@
 
 mod array;
 mod families;
+mod language;
 mod measure;
 mod npy;
 mod plot;

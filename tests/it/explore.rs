@@ -98,11 +98,11 @@ fn families_that_are_wrong_in_other_ways() {
         "return 0.999 * row_sums(abs(g))",
         "return -row_sums(abs(g))",
         "return 1",
-        // The row sums of the wrong Gram matrix's size: right for one column, wrong for two.
+        // Right for one column, not for two.
         "return diag(g) * (1 + 0.9 * (m - 1))",
         // q on the wrong side, once only.
         "return matmul(abs(g), q)",
-        "return {0, 0, 0, 0, 0, 0, 0, 0} and vector{} and sum(q) * 0",
+        "return sum(q) * 0",
         // Full matrices and factors.
         "return g * 0.99",
         "return factor(cholesky(g + identity(m) * (1e-3 * trace(g) + 1e-30)) * 0.9)",
