@@ -93,7 +93,7 @@ mod tests {
     /// Sums of 65536 equal terms whose last bits are lost one after the other: with `depth` hidden layers of one neuron, all behind the first the identity.
     fn lossy(depth: usize, slope: f64) -> (ResidualBlock, Vec<f64>, f64) {
         let n = 1 << 16;
-        let tail = 2f64.powi(-47) - 2f64.powi(-52);
+        let tail = 1.0 / (1u64 << 47) as f64 - f64::EPSILON;
         let matrix = |cols: usize, value: f64| Matrix::new("weight", 1, cols, vec![value; cols]).expect("a matrix");
         let mut hidden = vec![Hidden {
             weight: matrix(n, slope.signum()),
