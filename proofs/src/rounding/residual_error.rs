@@ -85,3 +85,78 @@ pub(crate) fn residual_block(lipschitz: f64, block: &ResidualBlock) -> ErrorBoun
         reach,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::float_arithmetic, reason = "the second method of these tests")]
+mod tests {
+    use super::super::kernels;
+    use super::*;
+    use crate::statement::Hidden;
+
+    /// Sums of 65536 equal terms whose last bits are lost one after the other: with `depth` hidden layers of one neuron, all behind the first the identity.
+    fn lossy(depth: usize, slope: f64) -> (ResidualBlock, Vec<f64>, f64) {
+        let n = 1 << 16;
+        let tail = 1.0 / (1u64 << 47) as f64 - f64::EPSILON;
+        let matrix = |cols: usize, value: f64| Matrix::new("weight", 1, cols, vec![value; cols]).expect("a matrix");
+        let mut hidden = vec![Hidden {
+            weight: matrix(n, slope.signum()),
+            bias: vec![0.0],
+        }];
+        hidden.resize(
+            depth,
+            Hidden {
+                weight: matrix(1, slope.signum()),
+                bias: vec![0.0],
+            },
+        );
+        let activation = if slope > 0.0 {
+            Activation::Relu
+        } else {
+            Activation::LeakyRelu { slope }
+        };
+        let block = ResidualBlock::new(Some(matrix(n, 0.0)), hidden, activation, matrix(1, 1.0), vec![0.0]).expect("a block");
+        // n (1 + tail), exactly representable.
+        (block, vec![1.0 + tail; n], n as f64 * (1.0 + tail))
+    }
+
+    #[test]
+    fn lost_bits_are_counted() {
+        for depth in [1, 2, 3] {
+            let (block, x, exact) = lossy(depth, 1.0);
+            let computed = kernels::residual::residual_block(&block, &x)[0];
+            let error = (computed - exact).abs();
+            // Far more than what the last layers alone may lose.
+            assert!(error > 20.0 * gamma_up(1) * exact, "{error:e}");
+            let bound = residual_block(1.0, &block).carry_up(0.0, norm_up(&x), computed.abs());
+            assert!(error <= bound, "{error:e} {bound:e}");
+        }
+    }
+
+    /// A slope of −1000 in both layers carries the error of the first a million times.
+    #[test]
+    fn slopes_carry_the_error() {
+        let (block, x, exact) = lossy(2, -1000.0);
+        let computed = kernels::residual::residual_block(&block, &x)[0];
+        // −Σ x < 0 becomes 1000 Σ x, its negative 1e6 Σ x.
+        let error = (computed - 1e6 * exact).abs();
+        assert!(error > 1e6 * 20.0 * gamma_up(1) * exact, "{error:e}");
+        let bound = residual_block(1e6, &block).carry_up(0.0, norm_up(&x), computed.abs());
+        assert!(error <= bound, "{error:e} {bound:e}");
+    }
+
+    #[test]
+    fn what_could_overflow_before_an_activation_is_infinite() {
+        let matrix = |value: f64| Matrix::new("weight", 1, 1, vec![value]).expect("a matrix");
+        let layer = |value| Hidden {
+            weight: matrix(value),
+            bias: vec![0.0],
+        };
+        let bound = |values: [f64; 2]| {
+            let block = ResidualBlock::new(None, values.map(layer).to_vec(), Activation::Relu, matrix(0.0), vec![0.0]);
+            residual_block(1.0, &block.expect("a block")).carry_up(0.0, 1.0, 1.0)
+        };
+        assert!(bound([1e100, 1e100]).is_finite());
+        assert!(!bound([1e301, 1.0]).is_finite());
+        assert!(!bound([1e200, 1e200]).is_finite());
+    }
+}

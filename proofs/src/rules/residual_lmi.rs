@@ -35,7 +35,8 @@
 //! # Mutation note
 //!
 //! `α + β` replaced by `β`, and `2αβ` by `αβ`: `residual_lmi::the_least_accepted_bound_is_true` went red. The identity of a block without a path left out: `the_worked_example`,
-//! `an_sll_layer_is_1_lipschitz`. The same for the smaller rounding: the distances of the entries left out altogether, `rounding::enclosed::accept_and_reject`.
+//! `an_sll_layer_is_1_lipschitz`. Of the rounding: the distances of the entries left out altogether, `rounding::enclosed::accept_and_reject`.
+//! Of the error of the evaluation, the part of the hidden layers left out, and their slope: `rounding::residual_error::lost_bits_are_counted`, `slopes_carry_the_error`.
 
 use crate::error::CheckError;
 use crate::rounding::residual_lmi;
