@@ -1,9 +1,11 @@
 //! The only room of this crate that may round: directed operations, intervals, and the matrix work built on them.
 
 pub(crate) mod ball;
+pub(crate) mod boundary;
 pub(crate) mod chain;
 pub(crate) mod chain_dual;
 pub(crate) mod condition;
+pub mod curvature;
 pub mod directed;
 pub(crate) mod error_bound;
 pub mod factor;

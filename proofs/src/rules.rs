@@ -14,11 +14,13 @@
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
+//! | [`curvature`] | the distance to a boundary, for a head dense, softplus, dense | none |
 
 pub mod cholesky;
 pub mod circulant_grid;
 pub mod common_condition;
 pub mod compose;
+pub mod curvature;
 pub mod diagonal_dominance;
 pub mod formula;
 pub mod last_layer;

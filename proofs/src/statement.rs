@@ -13,4 +13,5 @@ pub use chain::Chain;
 pub use decimal::Decimal;
 pub use layer::{Activation, Layer, Operation, Q_LIMIT, Scale};
 pub use network::{NetworkMap, Output, Shape};
+pub(crate) use tensor::check_finite;
 pub use tensor::{Kernel, Matrix};

@@ -13,6 +13,7 @@ use super::smooth::apply_up;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
+use crate::rules::curvature::Curvature;
 use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
@@ -53,6 +54,16 @@ pub struct EnclosedLogits {
     local: Vec<f64>,
     feature_error: f64,
     errors: Vec<f64>,
+    before: Option<EnclosedVector>,
+}
+
+/// A computed vector with its error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnclosedVector {
+    /// The computed entries.
+    pub values: Vec<f64>,
+    /// Upper bound of the Euclidean distance to the exact vector.
+    pub error: f64,
 }
 
 impl EnclosedLogits {
@@ -72,6 +83,12 @@ impl EnclosedLogits {
     #[must_use]
     pub const fn feature_error_up(&self) -> f64 {
         self.feature_error
+    }
+
+    /// The input of the last three layers, if they are dense, softplus, dense.
+    #[must_use]
+    pub const fn before_mlp_head(&self) -> Option<&EnclosedVector> {
+        self.before.as_ref()
     }
 
     /// Upper bound of the part of a logit's error that arises in the head.
@@ -142,6 +159,8 @@ pub struct Evaluator<'a> {
     bias: &'a [f64],
     head_bound: HeadBound,
     head_norms: Vec<f64>,
+    /// The step whose input is kept: the first of an MLP head.
+    kept: Option<usize>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -162,6 +181,7 @@ impl<'a> Evaluator<'a> {
                 shapes.push(layer.input());
             }
         }
+        let kept = Curvature::applies(map).then(|| steps.len() - 2);
         let rows = certificate.head();
         let (weight, bias) = map.head();
         let features = weight.cols();
@@ -174,6 +194,7 @@ impl<'a> Evaluator<'a> {
             bias,
             head_bound: HeadBound::new(rows, bias, features),
             head_norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+            kept,
         })
     }
 
@@ -227,7 +248,11 @@ impl<'a> Evaluator<'a> {
                 .map(norm_up)
                 .collect()
         };
-        for step in &self.steps[images..] {
+        let mut kept = None;
+        for (index, step) in self.steps.iter().enumerate().skip(images) {
+            if self.kept == Some(index) {
+                kept = Some((values.clone(), errors.clone()));
+            }
             let before = norms(&values);
             let mut new = vec![0.0; count];
             let bound = match step {
@@ -258,7 +283,17 @@ impl<'a> Evaluator<'a> {
                 *error = add_up(bound.carry_up(*error, before, after), new);
             }
         }
-        Ok(self.logits(&values, &errors))
+        let mut logits = self.logits(&values, &errors);
+        if let Some((values, errors)) = kept {
+            let samples = values.chunks_exact((values.len() / count.max(1)).max(1)).zip(errors);
+            for (logits, (values, error)) in logits.iter_mut().zip(samples) {
+                logits.before = Some(EnclosedVector {
+                    values: values.to_vec(),
+                    error,
+                });
+            }
+        }
+        Ok(logits)
     }
 
     /// The head.
@@ -278,6 +313,7 @@ impl<'a> Evaluator<'a> {
                     local,
                     feature_error,
                     errors,
+                    before: None,
                 }
             })
             .collect()

@@ -10,6 +10,7 @@ mod circulant_grid;
 mod common;
 mod common_condition;
 mod compose;
+mod curvature;
 mod dense;
 mod diagonal_dominance;
 mod format;
