@@ -27,7 +27,10 @@
 //!
 //! # Mutation note
 //!
-//! (see below)
+//! The square of the residual left out, or not divided by `1 − ηm`: `rounding::curvature::no_hint_can_lie` went red; `ηm < 1` not asked for:
+//! `unusable_hints_prove_nothing` beside it. `w₊` for `w₋`, `m` halved, `2d` or `2η` doubled: `curvature::the_vectors_numbers`, `ties_and_no_curvature` and the
+//! attacks `no_boundary_within_the_radius_*`. The rounding of `W₁ z + b₁` or of the sum of `g` left out: `the_vectors_numbers` (the difference is in the last
+//! digits). The error `e` or the bound `L` left out: `what_stands_before_the_head`. The last rival left out: `every_rival_counts`.
 
 use std::sync::OnceLock;
 
