@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Check(CheckArgs),
     Certify(CertifyArgs),
     Solve(SolveArgs),
+    Explore(ExploreArgs),
     Report(ReportArgs),
     Demo(DemoArgs),
 }
@@ -295,6 +296,54 @@ pub(crate) enum SideArg {
     Columns,
     /// One entry of T a row
     Rows,
+}
+
+/// Try a formula for T in WᵀW ⪯ T: break it, or measure how tight it is
+///
+/// A family is a script that computes T from a weight W. The search tries random and structured weights and climbs from the worst ones; a weight
+/// at which WᵀW ⪯ T is false is made small and the falsehood is proved in exact arithmetic. A search that finds nothing proves nothing.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Families: aol, sll, perron, spectral, frobenius, gram-2, signed-row-sums (wrong on purpose)
+
+Examples:
+  lipcert explore signed-row-sums
+  lipcert explore idea.lua --trials 100000 --plot idea.svg
+  lipcert explore idea.lua -o counterexample.npy -o result.json
+  lipcert explore sll --weight model.pth#module.model.model.4.weight --side rows
+
+Exit status:
+  0  no counterexample in so many trials, or the condition is certified for --weight
+  1  a counterexample was found, or the condition is not certified for --weight
+  2  the script is wrong or used too much, or anything else is unreadable")]
+pub(crate) struct ExploreArgs {
+    /// Name of a family, or a file with a script
+    #[arg(value_name = "FAMILY|FILE")]
+    pub(crate) family: String,
+    /// How many weights are tried
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = parse::positive, conflicts_with = "weight")]
+    pub(crate) trials: usize,
+    /// Largest number of rows and columns of a weight
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256), conflicts_with = "weight")]
+    pub(crate) size: u16,
+    /// Start of the random numbers: the same seed gives the same result for any number of threads
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "weight")]
+    pub(crate) seed: u64,
+    /// Check the family for this weight instead: a `.npy` file, or a model file, `#` and the name of a tensor
+    #[arg(long, value_name = "WEIGHT")]
+    pub(crate) weight: Option<String>,
+    /// `columns` for WᵀW ⪯ T; `rows` for W Wᵀ ⪯ T, the condition of the weights of SLL checkpoints
+    #[arg(long, value_enum, default_value_t = SideArg::Columns, requires = "weight")]
+    pub(crate) side: SideArg,
+    /// Write the counterexample's W (`.npy`) or the whole result (`.json`); may be given twice
+    #[arg(short = 'o', value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Draw the comparison
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Overwrite existing files
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Put runs into a document that anyone can read

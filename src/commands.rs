@@ -3,6 +3,7 @@
 mod certify;
 mod check;
 mod demo;
+mod explore;
 mod inspect;
 mod report;
 mod solve;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Status> {
         Command::Check(args) => check::run(args, strict, output),
         Command::Certify(args) => certify::run(args, strict, output),
         Command::Solve(args) => solve::run(args, strict, output),
+        Command::Explore(args) => explore::run(args, strict, output),
         Command::Report(args) => report::run(args, output),
         Command::Demo(args) => demo::run(args, strict, output),
     }

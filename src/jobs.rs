@@ -3,12 +3,14 @@
 pub mod certify;
 pub mod check;
 pub mod demo;
+pub mod explore;
 pub mod inspect;
 mod load;
 mod lower;
 mod multipliers;
 mod prove;
 pub mod report;
+mod residual;
 pub mod solve;
 pub mod verify;
 

@@ -17,6 +17,7 @@ mod checked;
 mod common;
 mod curve;
 mod epsilon;
+mod explored;
 mod inspected;
 mod lines;
 mod read;
@@ -31,6 +32,9 @@ pub use checked::{CheckSchema, Checked};
 pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, SolverRemark, Tool, Verdict};
 pub use curve::{CurvePoint, curve};
 pub use epsilon::{Epsilon, EpsilonError};
+pub use explored::{
+    Counterexample, CounterexampleKind, ExploreSchema, Explored, Form, MeasuredFamily, MeasuredWeight, Tightness, WeightCheck,
+};
 pub use inspected::{Finding, InspectSchema, Inspected, InspectedModel, Severity, Tensor};
 pub use lines::{bound, head_line, radius};
 pub use read::ReadError;

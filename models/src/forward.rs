@@ -5,10 +5,13 @@
 //! bit of `exp`.
 
 mod activation;
+mod block;
 mod convolution;
 mod factor;
 mod float;
+mod formula;
 mod steps;
+mod weightless;
 
 use std::ops::Range;
 
@@ -102,6 +105,8 @@ pub fn inputs<T: Float>(dataset: &Dataset, range: Range<usize>) -> Result<Array2
 pub struct Prepared<T> {
     input: Shape,
     steps: Vec<Step<T>>,
+    /// Number of layers up to the features.
+    body: usize,
 }
 
 impl<T: Float> Prepared<T> {
@@ -112,6 +117,7 @@ impl<T: Float> Prepared<T> {
         Self {
             input: map.input(),
             steps: layers.map(|(layer, shape)| Step::new(layer, shape)).collect(),
+            body: map.body().len(),
         }
     }
 
@@ -145,18 +151,13 @@ impl<T: Float> Prepared<T> {
         self.run(&self.steps, inputs)
     }
 
-    /// What enters the head: `(samples, d)` to `(samples, n)`.
+    /// What enters the head, or the logits where there is none: `(samples, d)` to `(samples, n)`.
     ///
     /// # Errors
     ///
     /// [`ForwardError::Input`] if `d` is not the size of the network's input.
-    ///
-    /// # Panics
-    ///
-    /// Never: a [`NetworkMap`] has a head.
     pub fn features(&self, inputs: ArrayView2<'_, T>) -> Result<Array2<T>, ForwardError> {
-        let (_, body) = self.steps.split_last().expect("a network has a head");
-        self.run(body, inputs)
+        self.run(&self.steps[..self.body], inputs)
     }
 
     /// One layer alone, from its inputs to its outputs.

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use lipcert_proofs::statement::{Decimal, Q_LIMIT, Shape};
 use serde::Serialize;
 
-use crate::architecture::{Architecture, DENSE_RELU, METADATA_KEY, Plan, ScaleKind};
-use crate::checkpoint::{Checkpoint, Dtype, Format, TensorInfo, position};
+use crate::architecture::{Architecture, DENSE_RELU, METADATA_KEY, Plan, ScaleKind, layouts};
+use crate::checkpoint::{Checkpoint, Dtype, Format, Structure, TensorInfo, position};
 use crate::network::{LoadOptions, effective_preprocess};
 
 pub use finding::{Finding, Oddity, Severity};
@@ -30,6 +30,8 @@ pub struct Inspection {
     pub tensors: Vec<TensorInfo>,
     /// What is odd, errors first.
     pub findings: Vec<Finding>,
+    /// The draft of a declaration, where the architecture is unknown and every layer looks like one of a public code.
+    pub draft: Option<String>,
 }
 
 impl Inspection {
@@ -88,6 +90,10 @@ pub fn inspect(checkpoint: &Checkpoint, options: &LoadOptions) -> Inspection {
         model: summary,
         tensors: checkpoint.tensors().to_vec(),
         findings: findings(checkpoint, options),
+        draft: match (checkpoint.structure(), known) {
+            (Structure::Unsaid, None) => layouts::recognize(checkpoint.tensors()).map(|layers| layouts::draft(&layers)),
+            _ => None,
+        },
     }
 }
 

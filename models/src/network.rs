@@ -1,11 +1,18 @@
 //! A checkpoint and an architecture as one map over the reals.
 
-use lipcert_proofs::CheckError;
-use lipcert_proofs::statement::{Kernel, Layer, Matrix, NetworkMap, Scale, Shape};
+mod formula;
 
-use crate::architecture::{Architecture, ArchitectureError, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, too_large};
+use lipcert_proofs::CheckError;
+use lipcert_proofs::statement::{
+    ChannelActivation, Hidden, Kernel, Layer, Matrix, NetworkMap, PairMap, Paired, ResidualBlock, Scale, Shape,
+};
+
+use crate::architecture::{
+    Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, angle_fields, too_large,
+};
 use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
 use crate::error::ModelError;
+use crate::parameterization::activation;
 use crate::preprocess::Preprocess;
 
 /// What the caller knows beyond the file.
@@ -192,11 +199,13 @@ impl Builder<'_> {
     }
 
     fn scale(&self, layer: &str, kind: ScaleKind) -> Result<Scale, ModelError> {
-        let values = self.read(layer, kind.tensor())?;
+        let values = kind.tensor().map_or(Ok(Vec::new()), |tensor| self.read(layer, tensor))?;
         Ok(match kind {
             ScaleKind::RowSum => Scale::RowSum { q: values },
             ScaleKind::Weighted => Scale::Weighted { q: values },
             ScaleKind::Stored => Scale::Stored { factor: values },
+            ScaleKind::Norm => Scale::Norm,
+            ScaleKind::Frobenius => Scale::Frobenius,
         })
     }
 
@@ -231,10 +240,75 @@ impl Builder<'_> {
                 operation,
                 operand: self.read(name, "operand")?,
             },
+            Plan::Formula {
+                formula,
+                outputs,
+                features,
+                bias,
+            } => self.formula(name, formula, [outputs, features], bias)?,
+            Plan::Sandwich {
+                activation,
+                outputs,
+                features,
+                alpha,
+            } => self.sandwich(name, activation, [outputs, features], alpha)?,
             Plan::Head { classes, features } => Layer::NormalizedHead {
                 weight: Matrix::new("head", classes, features, self.read(name, "weight")?).map_err(refuse)?,
                 bias: self.read(name, "bias")?,
             },
+            Plan::ChannelActivation { kind, units } => self.channelwise(name, kind, units)?,
+            Plan::Groupwise(map) => Layer::Groupwise(map),
+            Plan::Paired { map, .. } => {
+                let mut angles = Vec::new();
+                for field in angle_fields(map) {
+                    angles.append(&mut self.read(name, field)?);
+                }
+                Layer::Paired(match map {
+                    PairMap::Householder => Paired { map, angles },
+                    PairMap::Householder2 | PairMap::Projection => activation::clamped(map, angles),
+                })
+            }
+            Plan::Resample(map) => Layer::Resample(map),
+            Plan::Block {
+                activation,
+                features,
+                inner,
+                outputs,
+                path,
+                bias,
+            } => {
+                let matrix = |field, rows, cols| Matrix::new(field, rows, cols, self.read(name, field)?).map_err(refuse);
+                let hidden = Hidden {
+                    weight: matrix("weight", inner, features)?,
+                    bias: self.read(name, "bias")?,
+                };
+                let path = if path {
+                    Some(matrix("path", outputs, features)?)
+                } else {
+                    None
+                };
+                let bias = if bias {
+                    self.read(name, "output_bias")?
+                } else {
+                    vec![0.0; outputs]
+                };
+                let block = ResidualBlock::new(path, vec![hidden], activation, matrix("output", outputs, inner)?, bias);
+                Layer::ResidualBlock(block.map_err(refuse)?)
+            }
         })
+    }
+
+    /// One parameter for each unit of the shape so far; a single one is shared by all.
+    fn channelwise(&self, name: &str, kind: ChannelKind, units: usize) -> Result<Layer, ModelError> {
+        let field = if kind == ChannelKind::N { "theta" } else { "weight" };
+        let mut values = self.read(name, field)?;
+        if units == 1 {
+            values = values.repeat(self.shape.units());
+        }
+        Ok(Layer::ChannelActivation(match kind {
+            ChannelKind::Prelu => ChannelActivation::Prelu { slope: values },
+            ChannelKind::LipschitzPrelu => activation::clamped_slopes(&values),
+            ChannelKind::N => activation::sorted(&values),
+        }))
     }
 }

@@ -4,11 +4,21 @@
 //! [checker](lipcert_proofs::certificate) should accept; where the layers hold weights that were computed here in float64, the claim speaks of those
 //! weights, and the family's row says so.
 
+pub mod activation;
+pub mod aol;
+pub mod cpl;
+pub mod frobenius;
+pub mod orthogonal;
+pub mod sandwich;
 pub mod sll;
+pub mod spectral;
+pub mod structural;
 
 use lipcert_proofs::CheckError;
-use lipcert_proofs::certificate::{ChainClaim, LayerClaim};
-use lipcert_proofs::statement::{Layer, Shape};
+use lipcert_proofs::certificate::{ChainClaim, LayerClaim, Witness};
+use lipcert_proofs::rounding::dense_formula::EnclosedWeight;
+use lipcert_proofs::rules::dense_formula;
+use lipcert_proofs::statement::{DenseFormula, Layer, Shape};
 
 /// What a proof about a member of the family says of the checkpoint that holds its free parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +65,29 @@ impl Realization {
             chain: None,
         }
     }
+
+    /// One dense layer with a formula, with the bound that the formula has by theorem or by the norm of its parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] if the parameters are malformed, do not fit the shape, or could not be enclosed.
+    pub fn of_formula(formula: DenseFormula, bias: &[f64], input: Shape) -> Result<Self, CheckError> {
+        let layer = Layer::DenseFormula {
+            formula: formula.clone(),
+            bias: bias.to_vec(),
+        };
+        layer.output_shape(input)?;
+        let bound = dense_formula::bound_up(&formula, EnclosedWeight::new(&formula)?.reach());
+        let claim = LayerClaim {
+            lipschitz: dense_formula::with_room_up(bound),
+            witness: Witness::Formula { inside: None },
+        };
+        Ok(Self::of(layer, claim))
+    }
 }
+
+/// The assumption of a layer that divides by a norm which a program only approaches.
+pub const CONVERGENCE: &str = "the power iteration has converged, where the file stores no divisor";
 
 /// A family of layers given by free parameters.
 ///
@@ -72,5 +104,22 @@ pub trait Parameterization {
     fn realize(&self, input: Shape) -> Result<Realization, CheckError>;
 }
 
-/// All families, in the order of the table.
-pub const FAMILIES: &[Family] = &[sll::Dense::FAMILY, sll::Conv::FAMILY];
+/// All families, in the order of the table; [`structural::STRUCTURAL`] has the maps without free parameters.
+pub const FAMILIES: &[Family] = &[
+    sll::Dense::FAMILY,
+    sll::Conv::FAMILY,
+    aol::Dense::FAMILY,
+    frobenius::Dense::FAMILY,
+    spectral::Dense::FAMILY,
+    orthogonal::Cayley::FAMILY,
+    orthogonal::Bjorck::FAMILY,
+    orthogonal::Householder::FAMILY,
+    cpl::Dense::FAMILY,
+    cpl::Conv::FAMILY,
+    sandwich::Dense::FAMILY,
+    activation::Householder::FAMILY,
+    activation::Householder2::FAMILY,
+    activation::ProjectionPool::FAMILY,
+    activation::NActivation::FAMILY,
+    activation::LipschitzPrelu::FAMILY,
+];

@@ -128,8 +128,8 @@ fn refuse(reason: &str, change: impl FnOnce(&mut Graph)) {
 fn the_graph_itself_is_read() {
     let network = network(&Graph::new().model()).expect("well formed");
     assert_eq!(network.names, ["N", "N (2)"]);
-    assert_eq!(network.map.head().1, [0.5, 0.25]);
-    assert_eq!(network.map.head().0.data(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(network.map.head().expect("a head").1, [0.5, 0.25]);
+    assert_eq!(network.map.head().expect("a head").0.data(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
 }
 
 #[test]
@@ -493,7 +493,7 @@ fn matlab_numbers_of_every_type_are_widened() {
         (6, doubles(&[1.0, 2.0, 3.0, 4.0])),
     ] {
         let network = network(&weights(&array(class, &[2, 2], "", &numbers))).expect("well formed");
-        assert_eq!(network.map.head().0.data(), expected, "class {class}");
+        assert_eq!(network.map.head().expect("a head").0.data(), expected, "class {class}");
     }
 }
 

@@ -5,17 +5,22 @@
 
 mod chain;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckError;
+use crate::rounding::dense_formula::EnclosedWeight;
 use crate::rounding::directed::{min, sqrt_up};
 use crate::rounding::factor::{Factor, dominance_weights};
 use crate::rounding::gram::{Gram, SmallGram};
 use crate::rounding::head::HeadRows;
 use crate::rounding::interval::Interval;
+use crate::rounding::operator_norm::squared_norm;
+use crate::rounding::sandwich::EnclosedSandwich;
 use crate::rules;
 pub use crate::rules::circulant_grid::ImageSize;
-use crate::statement::{Layer, Output, Scale, Shape};
+use crate::statement::{Layer, Matrix, Output, Scale, Shape};
 
 pub use chain::{ChainCertificate, ChainClaim, DualVectors};
 
@@ -89,6 +94,11 @@ pub enum Witness {
         /// `λ` bounds the square of the norm of the joint map.
         inside: GramClaim,
     },
+    /// [`rules::residual_lmi`], for the claimed bound.
+    ResidualLmi {
+        /// The diagonals `Λ_1, …, Λ_h`, one vector a hidden layer.
+        multipliers: Vec<Vec<f64>>,
+    },
 }
 
 impl Witness {
@@ -101,6 +111,7 @@ impl Witness {
             Self::Tolerance { .. } => "tolerance",
             Self::OperatorNorm { .. } => "operator-norm",
             Self::NormalizedRows { .. } => "normalized-rows",
+            Self::ResidualLmi { .. } => "residual-lmi",
         }
     }
 
@@ -108,7 +119,7 @@ impl Witness {
     #[must_use]
     pub const fn inside(&self) -> Option<&GramClaim> {
         match self {
-            Self::Structural {} => None,
+            Self::Structural {} | Self::ResidualLmi { .. } => None,
             Self::Formula { inside } => inside.as_ref(),
             Self::Tolerance { inside } | Self::OperatorNorm { inside } | Self::NormalizedRows { inside } => Some(inside),
         }
@@ -136,6 +147,9 @@ pub struct Prepared<'a> {
     head: Option<HeadRows>,
     /// For a dense layer the one number of `T`, see [`SmallGram`].
     plain: Option<f64>,
+    /// For a layer with a formula its weight.
+    enclosed: Option<Arc<EnclosedWeight>>,
+    sandwich: Option<Arc<EnclosedSandwich>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -154,6 +168,8 @@ impl<'a> Prepared<'a> {
             factor: None,
             head: None,
             plain: None,
+            enclosed: None,
+            sandwich: None,
         };
         match layer {
             Layer::ResidualConv { kernel, scale, .. } => prepared.set(Gram::lattice(kernel)?, scale)?,
@@ -163,26 +179,43 @@ impl<'a> Prepared<'a> {
                 prepared.weights = vec![Interval::ONE; weight.rows()];
                 prepared.head = Some(HeadRows::new(weight));
             }
-            Layer::Dense { weight, .. } => {
-                let SmallGram { gram, scale } = SmallGram::new(weight)?;
-                prepared.weights = vec![Interval::ONE; gram.inner()];
-                prepared.gram = Some(gram);
-                prepared.plain = Some(scale);
+            Layer::Dense { weight, .. } => prepared.set_plain(weight)?,
+            Layer::DenseFormula { formula, .. } => {
+                let enclosed = EnclosedWeight::new(formula)?;
+                prepared.set_plain(enclosed.centre())?;
+                prepared.enclosed = Some(Arc::new(enclosed));
             }
+            Layer::Sandwich(sandwich) => prepared.sandwich = Some(Arc::new(EnclosedSandwich::new(sandwich)?)),
             Layer::Normalize { .. }
             | Layer::PadChannels { .. }
             | Layer::AveragePool { .. }
             | Layer::Flatten
             | Layer::Activation(_)
-            | Layer::Elementwise { .. } => {}
+            | Layer::Elementwise { .. }
+            | Layer::ChannelActivation(_)
+            | Layer::Groupwise(_)
+            | Layer::Paired(_)
+            | Layer::Resample(_)
+            | Layer::ResidualBlock(_) => {}
         }
         Ok(prepared)
     }
 
     fn set(&mut self, gram: Gram, scale: &Scale) -> Result<(), CheckError> {
         self.weights = dominance_weights(scale, gram.inner());
-        self.factor = Some(Factor::new(&gram, scale, &self.weights)?);
+        self.factor = Some(match squared_norm(self.layer, self.input)? {
+            Some(square) => Factor::uniform(&gram, square)?,
+            None => Factor::new(&gram, scale, &self.weights)?,
+        });
         self.gram = Some(gram);
+        Ok(())
+    }
+
+    fn set_plain(&mut self, weight: &Matrix) -> Result<(), CheckError> {
+        let SmallGram { gram, scale } = SmallGram::new(weight)?;
+        self.weights = vec![Interval::ONE; gram.inner()];
+        self.gram = Some(gram);
+        self.plain = Some(scale);
         Ok(())
     }
 
@@ -208,6 +241,12 @@ impl<'a> Prepared<'a> {
     #[must_use]
     pub const fn factor(&self) -> Option<&Factor> {
         self.factor.as_ref()
+    }
+
+    /// The weight that the layer's formula computes, where it has one.
+    #[must_use]
+    pub fn enclosed(&self) -> Option<&EnclosedWeight> {
+        self.enclosed.as_deref()
     }
 
     /// The diagonal for which the inequality inside is stated, from below, and the active rows.
@@ -308,6 +347,8 @@ pub struct LayerCertificate<'a> {
     witness: Witness,
     factor: Option<Factor>,
     head: Option<HeadRows>,
+    enclosed: Option<Arc<EnclosedWeight>>,
+    sandwich: Option<Arc<EnclosedSandwich>>,
 }
 
 impl<'a> LayerCertificate<'a> {
@@ -324,12 +365,24 @@ impl<'a> LayerCertificate<'a> {
         };
         let proved = match &claim.witness {
             Witness::Structural {} => rules::structural::bound_up(prepared.layer)?,
-            Witness::Formula { .. } => rules::formula::bound_up(prepared.layer)?,
+            Witness::Formula { .. } => match (prepared.layer, &prepared.enclosed) {
+                (Layer::DenseFormula { formula, .. }, Some(enclosed)) => {
+                    rules::dense_formula::bound_up(formula, enclosed.reach())
+                }
+                _ => rules::formula::bound_up(prepared.layer)?,
+            },
             Witness::Tolerance { inside } if prepared.factor.is_some() => rules::tolerance::bound_up(inside.lambda),
-            Witness::OperatorNorm { inside } if prepared.plain.is_some() => rules::operator_norm::bound_up(inside.lambda),
+            Witness::OperatorNorm { inside } if prepared.plain.is_some() => {
+                let radius = prepared.enclosed().map_or(0.0, EnclosedWeight::radius);
+                rules::operator_norm::bound_up(inside.lambda, radius)
+            }
             Witness::NormalizedRows { inside } => match &prepared.head {
                 Some(head) => rules::last_layer::bound_up(1.0, head, inside.lambda, Output::All)?,
                 None => return Err(mismatch()),
+            },
+            Witness::ResidualLmi { multipliers } => match prepared.layer {
+                Layer::ResidualBlock(block) => rules::residual_lmi::bound_up(block, multipliers, claim.lipschitz)?,
+                _ => return Err(mismatch()),
             },
             Witness::Tolerance { .. } | Witness::OperatorNorm { .. } => return Err(mismatch()),
         };
@@ -351,6 +404,8 @@ impl<'a> LayerCertificate<'a> {
             witness: claim.witness,
             factor: prepared.factor.clone(),
             head: prepared.head.clone(),
+            enclosed: prepared.enclosed.clone(),
+            sandwich: prepared.sandwich.clone(),
         })
     }
 
@@ -393,6 +448,18 @@ impl<'a> LayerCertificate<'a> {
     #[must_use]
     pub const fn factor(&self) -> Option<&Factor> {
         self.factor.as_ref()
+    }
+
+    /// The weight that the layer's formula computes, where it has one.
+    #[must_use]
+    pub fn enclosed(&self) -> Option<&EnclosedWeight> {
+        self.enclosed.as_deref()
+    }
+
+    /// The weights of a sandwich layer.
+    #[must_use]
+    pub fn sandwich(&self) -> Option<&EnclosedSandwich> {
+        self.sandwich.as_deref()
     }
 
     /// The enclosed rows, for a normalised head.

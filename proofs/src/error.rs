@@ -68,6 +68,9 @@ pub enum CheckError {
         /// Bound of the residual of the factorisation plus the rounding of the entries; NaN where it broke down.
         residual: f64,
     },
+    /// The vector does not show that the condition is violated. The condition may be false all the same.
+    #[error("no violation of the condition is shown")]
+    NotRefuted,
     /// The claimed bound is below what the evidence proves.
     #[error("`{what}`: claimed {claimed:e}, proved {proved:e}")]
     BoundTooSmall {
@@ -106,7 +109,7 @@ pub enum CheckError {
         /// The largest grid that is read.
         most: usize,
     },
-    /// A network must end in exactly one affine head, and nothing may follow it.
+    /// A normalisation stands first only, a normalised head last only, and a network ends in a vector.
     #[error("layer {index} of kind `{kind}` may not stand there")]
     Order {
         /// Zero-based layer.
@@ -127,5 +130,17 @@ pub enum CheckError {
         class: usize,
         /// The number of classes.
         classes: usize,
+    },
+    /// Two numbers that must be in order are not.
+    #[error("`{what}` at {index}: need {first:e} <= {second:e}")]
+    NotOrdered {
+        /// The field.
+        what: &'static str,
+        /// Zero-based position.
+        index: usize,
+        /// The number that should be the smaller one.
+        first: f64,
+        /// The other.
+        second: f64,
     },
 }

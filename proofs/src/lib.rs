@@ -7,6 +7,7 @@
 
 pub mod certificate;
 pub mod error;
+mod exact;
 pub mod format;
 pub mod rounding;
 pub mod rules;

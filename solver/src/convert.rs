@@ -3,7 +3,7 @@
 use faer::{Mat, MatRef, Par};
 use lipcert_proofs::certificate;
 use lipcert_proofs::rounding::gram::Gram;
-use lipcert_proofs::statement::{self, Matrix, Output};
+use lipcert_proofs::statement::{self, Matrix, Output, ResidualBlock};
 use nalgebra::DMatrix;
 
 use crate::chain::{Chain, DualVectors, Slope};
@@ -53,6 +53,22 @@ pub fn chain(source: &statement::Chain<'_>) -> Result<Chain, SolveError> {
         Output::Pair(a, b) => row(&|j| head.row(a)[j] - head.row(b)[j]),
     };
     Chain::new(weights.collect(), slopes.collect(), output)
+}
+
+/// The hidden layers of a residual block with its output, and its path, written out where it is the identity.
+///
+/// # Errors
+///
+/// Those of [`Chain::new`].
+pub fn residual_block(source: &ResidualBlock) -> Result<(Chain, Mat<f64>), SolveError> {
+    let (lo, hi) = source.activation().slopes();
+    let weights: Vec<Mat<f64>> = source.hidden().iter().map(|layer| matrix(&layer.weight)).collect();
+    let slopes = vec![Slope { lo, hi }; weights.len()];
+    let path = match source.path() {
+        Some(path) => matrix(path),
+        None => Mat::identity(source.outputs(), source.inputs()),
+    };
+    Ok((Chain::new(weights, slopes, matrix(source.output()))?, path))
 }
 
 /// The vectors as evidence: nine significant digits, since they are a hint and a certificate is a text.

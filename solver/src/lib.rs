@@ -20,6 +20,7 @@
 //! - [`structured`], [`closed`]: bounds of a chain, by an interior-point method of its own and in closed form.
 //! - [`common`]: the best diagonal `T ⪰ WᵀW` of one weight.
 //! - [`problem`], [`assemble`], [`clarabel`]: any claim with unknown multipliers as a semidefinite problem, for a general solver.
+//! - [`violation`]: vectors that show `WᵀW ⪯ T` to be false.
 //! - [`lower`]: points at which a network has a large Jacobian.
 //! - [`eigenvalue`]: largest eigenvalues. [`convert`]: to and from the types of `lipcert-proofs`.
 
@@ -34,8 +35,9 @@ pub mod error;
 mod lapack;
 pub mod lower;
 pub mod problem;
-mod random;
+pub mod random;
 pub mod structured;
 mod svec;
+pub mod violation;
 
 pub use error::SolveError;

@@ -85,6 +85,7 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
             Layer::Activation(activation) => {
                 let slope = match activation {
                     Activation::Relu => 0.0,
+                    Activation::Abs => -1.0,
                     Activation::LeakyRelu { slope } => *slope,
                     smooth => unreachable!("{smooth:?} has no exact values"),
                 };

@@ -58,6 +58,7 @@ pub fn run(model: &Path, options: &ModelOptions) -> anyhow::Result<Inspected> {
         },
         tensors: tensors.collect(),
         findings: findings.collect(),
+        draft: found.draft,
     })
 }
 

@@ -9,6 +9,7 @@ use lipcert_models::network::{LoadOptions, Network, image};
 use lipcert_models::preprocess::Preprocess;
 use lipcert_proofs::format::{ModelBytes, hexadecimal};
 use lipcert_proofs::statement::{Decimal, Layer, Output, Shape};
+use sha2::{Digest, Sha256};
 
 use super::ModelOptions;
 use crate::results::{Model, Verdict};
@@ -69,19 +70,26 @@ pub(crate) fn load(path: &Path, options: &ModelOptions, data: Option<[usize; 3]>
 
 /// Opens a model; `architecture` is a TOML file that declares its architecture.
 pub(crate) fn open(path: &Path, architecture: Option<&Path>) -> anyhow::Result<Checkpoint> {
+    open_declared(path, architecture).map(|(checkpoint, _)| checkpoint)
+}
+
+/// As [`open`], with the sha256 of the declaring file, whose bytes are read once.
+fn open_declared(path: &Path, architecture: Option<&Path>) -> anyhow::Result<(Checkpoint, Option<String>)> {
     let mut checkpoint = Checkpoint::open(path)?;
-    if let Some(file) = architecture {
-        let context = || format!("--arch `{}`", file.display());
-        let text = std::fs::read_to_string(file).with_context(context)?;
-        let declaration: serde_json::Value = toml::from_str(&text).with_context(context)?;
-        checkpoint.declare(declaration.to_string())?;
-    }
-    Ok(checkpoint)
+    let Some(file) = architecture else {
+        return Ok((checkpoint, None));
+    };
+    let context = || format!("--arch `{}`", file.display());
+    let bytes = std::fs::read(file).with_context(context)?;
+    let text = std::str::from_utf8(&bytes).with_context(context)?;
+    let declaration: serde_json::Value = toml::from_str(text).with_context(context)?;
+    checkpoint.declare(declaration.to_string())?;
+    Ok((checkpoint, Some(hexadecimal(&Sha256::digest(&bytes)))))
 }
 
 /// Reads a model with options that are already understood.
 pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOptions) -> anyhow::Result<Loaded> {
-    let checkpoint = open(path, architecture)?;
+    let (checkpoint, declaration) = open_declared(path, architecture)?;
     let network = Network::load(&checkpoint, options)?;
     let again = Checkpoint::open(path)?;
     if again.sha256() != checkpoint.sha256() {
@@ -95,7 +103,7 @@ pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOp
         parameters: network.parameters,
         input: network.map.input().sizes(),
         preprocess: preprocess_words(&network),
-        declaration: architecture.map(declaration_hash).transpose()?,
+        declaration,
     };
     Ok(Loaded {
         assumptions: assumptions(&checkpoint, &network),
@@ -103,13 +111,6 @@ pub(crate) fn load_as(path: &Path, architecture: Option<&Path>, options: &LoadOp
         model,
         bytes: checkpoint.bytes(),
     })
-}
-
-/// sha256 of the file of `--arch`.
-fn declaration_hash(file: &Path) -> anyhow::Result<String> {
-    use sha2::{Digest, Sha256};
-    let bytes = std::fs::read(file).with_context(|| format!("--arch `{}`", file.display()))?;
-    Ok(hexadecimal(&Sha256::digest(bytes)))
 }
 
 /// What the file does not say about its network.
@@ -122,6 +123,11 @@ fn assumptions(checkpoint: &Checkpoint, network: &Network) -> Vec<String> {
     let activated = network.map.layers().iter().any(|layer| matches!(layer, Layer::Activation(_)));
     if stack && activated && !checkpoint.metadata().contains_key(METADATA_KEY) {
         assumptions.push("relu between the dense layers, which a state dict does not say (--arch declares it)".to_owned());
+    }
+    for (layer, name) in network.map.layers().iter().zip(&network.names) {
+        if layer.assumes_convergence() {
+            assumptions.push(format!("the power iteration of `{name}` has converged"));
+        }
     }
     if !checkpoint.computed().is_empty() {
         let names = checkpoint.computed().join("`, `");

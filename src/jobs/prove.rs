@@ -8,15 +8,16 @@ use lipcert_proofs::CheckError;
 use lipcert_proofs::certificate::{
     ChainCertificate, GramClaim, GramWitness, ImageSize, LayerCertificate, LayerClaim, Prepared, Witness,
 };
+use lipcert_proofs::rounding::dense_formula::EnclosedWeight;
 use lipcert_proofs::rounding::directed::{div_up, sqrt_up};
 use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
-use lipcert_proofs::rules::{circulant_grid, formula, operator_norm, structural, tolerance};
-use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output, Scale};
+use lipcert_proofs::rules::{circulant_grid, dense_formula, formula, operator_norm, structural, tolerance};
+use lipcert_proofs::statement::{Chain, DenseFormula, Layer, NetworkMap, Output, Scale};
 use lipcert_solver::eigenvalue::{approx_dense, approx_on_grid};
 use rayon::prelude::*;
 
-use super::Progress;
+use super::{Progress, residual};
 use crate::results::LayerResult;
 
 /// How far above an approximate eigenvalue a proof is tried, one after the other, relative to it.
@@ -132,7 +133,10 @@ fn describe(certificate: &LayerCertificate<'_>, result: &mut LayerResult) {
     });
     if let Some(inside) = witness.inside() {
         result.gram_lambda = Some(inside.lambda);
-        if !matches!(certificate.layer(), Layer::NormalizedHead { .. } | Layer::Dense { .. }) {
+        if !matches!(
+            certificate.layer(),
+            Layer::NormalizedHead { .. } | Layer::Dense { .. } | Layer::DenseFormula { .. }
+        ) {
             result.slack = Some(lipcert_proofs::rounding::directed::sub_down(1.0, inside.lambda));
         }
     }
@@ -164,7 +168,7 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
         Layer::ResidualConv { scale, .. } | Layer::ResidualDense { scale, .. } => {
             let inside = find_gram(prepared);
             match (scale, inside) {
-                (Scale::RowSum { .. } | Scale::Weighted { .. }, inside) => Ok(LayerClaim {
+                (Scale::RowSum { .. } | Scale::Weighted { .. } | Scale::Norm | Scale::Frobenius, inside) => Ok(LayerClaim {
                     lipschitz: formula::bound_up(layer)?,
                     witness: Witness::Formula { inside: inside.ok() },
                 }),
@@ -188,19 +192,51 @@ fn find_claim(prepared: &Prepared<'_>) -> Result<LayerClaim, CheckError> {
         Layer::Dense { .. } => {
             let inside = find_gram(prepared)?;
             Ok(LayerClaim {
-                lipschitz: operator_norm::bound_up(inside.lambda),
+                lipschitz: operator_norm::bound_up(inside.lambda, 0.0),
                 witness: Witness::OperatorNorm { inside },
             })
         }
+        Layer::DenseFormula { formula, .. } => Ok(formula_claim(prepared, formula)),
+        Layer::Sandwich(_) => Ok(LayerClaim {
+            lipschitz: formula::bound_up(layer)?,
+            witness: Witness::Formula { inside: None },
+        }),
         Layer::Normalize { .. }
         | Layer::PadChannels { .. }
         | Layer::AveragePool { .. }
         | Layer::Flatten
         | Layer::Activation(_)
-        | Layer::Elementwise { .. } => Ok(LayerClaim {
+        | Layer::Elementwise { .. }
+        | Layer::ChannelActivation(_)
+        | Layer::Groupwise(_)
+        | Layer::Paired(_)
+        | Layer::Resample(_) => Ok(LayerClaim {
             lipschitz: structural::bound_up(layer)?,
             witness: Witness::Structural {},
         }),
+        Layer::ResidualBlock(block) => residual::find(block),
+    }
+}
+
+/// The smaller of the bound by theorem and the norm of the enclosed weight; where they are about equal the theorem, which needs no numbers.
+fn formula_claim(prepared: &Prepared<'_>, formula: &DenseFormula) -> LayerClaim {
+    let enclosed = prepared.enclosed();
+    let bound = enclosed.map_or(f64::NAN, |weight| dense_formula::bound_up(formula, weight.reach()));
+    let lipschitz = dense_formula::with_room_up(bound);
+    let by_theorem = LayerClaim {
+        lipschitz,
+        witness: Witness::Formula { inside: None },
+    };
+    let Ok(inside) = find_gram(prepared) else { return by_theorem };
+    let radius = enclosed.map_or(f64::NAN, EnclosedWeight::radius);
+    let norm = dense_formula::with_room_up(operator_norm::bound_up(inside.lambda, radius));
+    if norm < lipschitz * (1.0 - 1e-6) {
+        LayerClaim {
+            lipschitz: norm,
+            witness: Witness::OperatorNorm { inside },
+        }
+    } else {
+        by_theorem
     }
 }
 
@@ -256,7 +292,7 @@ fn dominance(prepared: &Prepared<'_>) -> Result<GramClaim, CheckError> {
         }
         // The rows have norm 1, so no row sum of their Gram matrix is above their number.
         Layer::NormalizedHead { weight, .. } => weight.rows() as f64 + 1e-9,
-        Layer::Dense { .. } => plain_dominance(prepared),
+        Layer::Dense { .. } | Layer::DenseFormula { .. } => plain_dominance(prepared),
         _ => 1.0 + 1e-9,
     };
     let claim = GramClaim {

@@ -58,16 +58,12 @@ const INFLATIONS: [f64; 8] = [0.0, 1e-13, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2];
 /// If the file cannot be read, the tensor is no matrix or not finite, or the solver finds nothing.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved> {
     let start = Instant::now();
-    let (path, tensor) = match options.weight.rsplit_once('#') {
-        Some((path, tensor)) if !Path::new(&options.weight).exists() => (PathBuf::from(path), Some(tensor)),
-        _ => (PathBuf::from(&options.weight), None),
-    };
     let Loaded {
         matrix,
         record,
         q,
         assumptions,
-    } = load(&path, tensor, options.side)?;
+    } = load(&options.weight, options.side)?;
     let inner = matrix.rows();
     let (goal, word) = match &options.goal {
         Goal::Trace => (Objective::Weighted(vec![1.0; inner]), "trace".to_owned()),
@@ -144,14 +140,14 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Solved>
 }
 
 /// A diagonal that satisfies the condition.
-struct Proved {
-    t: Vec<f64>,
-    objective: f64,
-    rule: &'static str,
+pub(super) struct Proved {
+    pub(super) t: Vec<f64>,
+    pub(super) objective: f64,
+    pub(super) rule: &'static str,
 }
 
 /// Proves the candidate and the inflation of it that give the smallest objective.
-fn prove(condition: &Condition<'_>, goal: &Objective, candidates: &[Vec<f64>]) -> Option<Proved> {
+pub(super) fn prove(condition: &Condition<'_>, goal: &Objective, candidates: &[Vec<f64>]) -> Option<Proved> {
     let mut attempts: Vec<(f64, Vec<f64>)> = candidates
         .iter()
         .flat_map(|t| INFLATIONS.map(|excess| inflate_up(t, excess)))
@@ -177,15 +173,20 @@ fn remark(goal: &Objective, solution: &CommonSolution) -> SolverRemark {
 }
 
 /// The matrix whose rows have one entry of `T` each, and what is said of it.
-struct Loaded {
-    matrix: Matrix,
-    record: Weight,
+pub(super) struct Loaded {
+    pub(super) matrix: Matrix,
+    pub(super) record: Weight,
     /// The vector of an SLL layer, for the rows of its weight.
-    q: Option<Vec<f64>>,
-    assumptions: Vec<String>,
+    pub(super) q: Option<Vec<f64>>,
+    pub(super) assumptions: Vec<String>,
 }
 
-fn load(path: &Path, tensor: Option<&str>, side: Side) -> anyhow::Result<Loaded> {
+/// Reads `FILE` or `FILE#TENSOR`.
+pub(super) fn load(weight: &str, side: Side) -> anyhow::Result<Loaded> {
+    let (path, tensor) = match weight.rsplit_once('#') {
+        Some((path, tensor)) if !Path::new(weight).exists() => (Path::new(path), Some(tensor)),
+        _ => (Path::new(weight), None),
+    };
     let checkpoint = Checkpoint::open(path)?;
     let shown = path.display();
     let name = match (tensor, checkpoint.tensors()) {

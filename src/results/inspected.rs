@@ -30,6 +30,9 @@ pub struct Inspected {
     pub tensors: Vec<Tensor>,
     /// What is odd, most serious first.
     pub findings: Vec<Finding>,
+    /// The draft of a declaration for `--arch`, where the architecture is unknown and every layer looks like one of a public code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draft: Option<String>,
 }
 
 /// A model file, whether or not its architecture is known.
@@ -134,6 +137,13 @@ impl fmt::Display for Inspected {
             let sizes: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
             table.row([tensor.name.clone(), tensor.dtype.clone(), sizes.join(" × ")]);
         }
-        write!(f, "{table}")
+        write!(f, "{table}")?;
+        if let Some(draft) = &self.draft {
+            write!(f, "\ndraft of a declaration, to be completed and given with --arch:\n")?;
+            for line in draft.lines() {
+                write!(f, "\n{}", printable(line))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,8 @@ mod demo;
 #[cfg(test)]
 mod dense;
 #[cfg(test)]
+mod families;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod reference;

@@ -2,10 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lipcert_proofs::statement::{Activation, Decimal, Operation, Shape};
+use lipcert_proofs::statement::{
+    Activation, Bjorck, BlockOrder, Decimal, Groupwise, Operation, Over, PairMap, Pairing, Resample, Shape,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, ArchitectureError, DENSE_RELU, Plan, PlannedLayer, ScaleKind, alias};
+use super::{
+    Architecture, ArchitectureError, ChannelKind, DENSE_RELU, DivisorPlan, FormulaPlan, Plan, PlannedLayer, ScaleKind, alias,
+    formula,
+};
 use crate::checkpoint::{TensorInfo, shown};
 use crate::preprocess::Preprocess;
 
@@ -65,39 +70,230 @@ struct Normalization {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 enum Declared {
-    PadChannels { name: String, channels: usize },
-    SllConv { name: String },
-    SllConvWeighted { name: String },
-    ResidualConv { name: String },
-    AolDense { name: String },
-    SllDense { name: String },
-    ResidualDense { name: String },
-    AveragePool { name: String, size: usize, divisor: u32 },
-    Flatten { name: String },
-    Dense { name: String },
-    Relu { name: String },
-    LeakyRelu { name: String, slope: f64 },
-    Tanh { name: String },
-    Sigmoid { name: String },
-    Softplus { name: String, beta: f64 },
-    Elu { name: String },
-    Add { name: String },
-    Subtract { name: String },
-    Multiply { name: String },
-    Divide { name: String },
-    NormalizedHead { name: String },
+    PadChannels {
+        name: String,
+        channels: usize,
+    },
+    SllConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    SllConvWeighted {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    ResidualConv {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    AolDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    SllDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    ResidualDense {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<String>,
+    },
+    AveragePool {
+        name: String,
+        size: usize,
+        divisor: u32,
+    },
+    Flatten {
+        name: String,
+    },
+    Dense {
+        name: String,
+    },
+    Relu {
+        name: String,
+    },
+    LeakyRelu {
+        name: String,
+        slope: f64,
+    },
+    Add {
+        name: String,
+    },
+    Subtract {
+        name: String,
+    },
+    Multiply {
+        name: String,
+    },
+    Divide {
+        name: String,
+    },
+    NormalizedHead {
+        name: String,
+    },
+    Abs {
+        name: String,
+    },
+    Prelu {
+        name: String,
+    },
+    Lprelu {
+        name: String,
+    },
+    NActivation {
+        name: String,
+    },
+    MaxMin {
+        name: String,
+        pairing: Pairing,
+    },
+    GroupSort {
+        name: String,
+        size: usize,
+    },
+    FullSort {
+        name: String,
+    },
+    Crelu {
+        name: String,
+    },
+    CplConv {
+        name: String,
+    },
+    CplDense {
+        name: String,
+    },
+    CplFrobenius {
+        name: String,
+    },
+    Aol {
+        name: String,
+        #[serde(default)]
+        epsilon: f64,
+    },
+    Frobenius {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+    },
+    Spectral {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+    },
+    Bjorck {
+        name: String,
+        #[serde(default)]
+        offset: f64,
+        #[serde(default = "half")]
+        beta: f64,
+        iterations: usize,
+    },
+    Cayley {
+        name: String,
+    },
+    HouseholderProduct {
+        name: String,
+    },
+    Householder {
+        name: String,
+    },
+    #[serde(rename = "householder-2")]
+    Householder2 {
+        name: String,
+    },
+    ProjectionPool {
+        name: String,
+    },
+    PixelUnshuffle {
+        name: String,
+        factor: usize,
+        order: BlockOrder,
+    },
+    PixelShuffle {
+        name: String,
+        factor: usize,
+        order: BlockOrder,
+    },
+    FirstChannels {
+        name: String,
+        channels: usize,
+    },
+    PadFeatures {
+        name: String,
+        features: usize,
+    },
+    Center {
+        name: String,
+        over: Over,
+    },
+    MaxPool {
+        name: String,
+        size: usize,
+        stride: usize,
+    },
+    NormPool {
+        name: String,
+        size: usize,
+    },
+    PairMax {
+        name: String,
+    },
+    Tanh {
+        name: String,
+    },
+    Sigmoid {
+        name: String,
+    },
+    Softplus {
+        name: String,
+        beta: f64,
+    },
+    Elu {
+        name: String,
+    },
+    ResidualBlock {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slope: Option<f64>,
+    },
+    Sandwich {
+        name: String,
+        activation: Between,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slope: Option<f64>,
+    },
+}
+
+/// The activation inside a sandwich layer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Between {
+    Relu,
+    LeakyRelu,
+}
+
+/// The usual `β` of Björck steps.
+const fn half() -> f64 {
+    0.5
 }
 
 impl Declared {
     const fn name(&self) -> &String {
         match self {
             Self::PadChannels { name, .. }
-            | Self::SllConv { name }
-            | Self::SllConvWeighted { name }
-            | Self::ResidualConv { name }
-            | Self::AolDense { name }
-            | Self::SllDense { name }
-            | Self::ResidualDense { name }
+            | Self::SllConv { name, .. }
+            | Self::SllConvWeighted { name, .. }
+            | Self::ResidualConv { name, .. }
+            | Self::AolDense { name, .. }
+            | Self::SllDense { name, .. }
+            | Self::ResidualDense { name, .. }
             | Self::AveragePool { name, .. }
             | Self::Flatten { name }
             | Self::Dense { name }
@@ -111,7 +307,37 @@ impl Declared {
             | Self::Subtract { name }
             | Self::Multiply { name }
             | Self::Divide { name }
-            | Self::NormalizedHead { name } => name,
+            | Self::NormalizedHead { name }
+            | Self::Abs { name }
+            | Self::Prelu { name }
+            | Self::Lprelu { name }
+            | Self::NActivation { name }
+            | Self::MaxMin { name, .. }
+            | Self::GroupSort { name, .. }
+            | Self::FullSort { name }
+            | Self::Crelu { name }
+            | Self::Householder { name }
+            | Self::Householder2 { name }
+            | Self::ProjectionPool { name }
+            | Self::PixelUnshuffle { name, .. }
+            | Self::PixelShuffle { name, .. }
+            | Self::FirstChannels { name, .. }
+            | Self::PadFeatures { name, .. }
+            | Self::Center { name, .. }
+            | Self::MaxPool { name, .. }
+            | Self::NormPool { name, .. }
+            | Self::PairMax { name }
+            | Self::ResidualBlock { name, .. }
+            | Self::CplConv { name }
+            | Self::CplDense { name }
+            | Self::CplFrobenius { name }
+            | Self::Aol { name, .. }
+            | Self::Frobenius { name, .. }
+            | Self::Spectral { name, .. }
+            | Self::Bjorck { name, .. }
+            | Self::Cayley { name }
+            | Self::HouseholderProduct { name }
+            | Self::Sandwich { name, .. } => name,
         }
     }
 
@@ -139,6 +365,49 @@ impl Declared {
             Self::Multiply { .. } => ("multiply", false, false),
             Self::Divide { .. } => ("divide", false, false),
             Self::NormalizedHead { .. } => ("normalized-head", true, true),
+            Self::Abs { .. } => ("abs", false, false),
+            Self::Prelu { .. } => ("prelu", false, false),
+            Self::Lprelu { .. } => ("lprelu", false, false),
+            Self::NActivation { .. } => ("n-activation", false, false),
+            Self::MaxMin { .. } => ("max-min", false, false),
+            Self::GroupSort { .. } => ("group-sort", false, false),
+            Self::FullSort { .. } => ("full-sort", false, false),
+            Self::Crelu { .. } => ("crelu", false, false),
+            Self::Householder { .. } => ("householder", false, false),
+            Self::Householder2 { .. } => ("householder-2", false, false),
+            Self::ProjectionPool { .. } => ("projection-pool", false, false),
+            Self::PixelUnshuffle { .. } => ("pixel-unshuffle", false, false),
+            Self::PixelShuffle { .. } => ("pixel-shuffle", false, false),
+            Self::FirstChannels { .. } => ("first-channels", false, false),
+            Self::PadFeatures { .. } => ("pad-features", false, false),
+            Self::Center { .. } => ("center", false, false),
+            Self::MaxPool { .. } => ("max-pool", false, false),
+            Self::NormPool { .. } => ("norm-pool", false, false),
+            Self::PairMax { .. } => ("pair-max", false, false),
+            Self::ResidualBlock { .. } => ("residual-block", false, false),
+            Self::CplConv { .. } => ("cpl-conv", false, false),
+            Self::CplDense { .. } => ("cpl-dense", false, false),
+            Self::CplFrobenius { .. } => ("cpl-frobenius", false, false),
+            Self::Aol { .. } => ("aol", false, false),
+            Self::Frobenius { .. } => ("frobenius", false, false),
+            Self::Spectral { .. } => ("spectral", false, false),
+            Self::Bjorck { .. } => ("bjorck", false, false),
+            Self::Cayley { .. } => ("cayley", false, false),
+            Self::HouseholderProduct { .. } => ("householder-product", false, false),
+            Self::Sandwich { .. } => ("sandwich", false, false),
+        }
+    }
+
+    /// The activation that a residual layer asks for, if it says so.
+    fn activation(&self) -> Option<&str> {
+        match self {
+            Self::SllConv { activation, .. }
+            | Self::SllConvWeighted { activation, .. }
+            | Self::ResidualConv { activation, .. }
+            | Self::AolDense { activation, .. }
+            | Self::SllDense { activation, .. }
+            | Self::ResidualDense { activation, .. } => activation.as_deref(),
+            _ => None,
         }
     }
 
@@ -146,6 +415,8 @@ impl Declared {
         match self {
             Self::SllConv { .. } | Self::AolDense { .. } => ScaleKind::RowSum,
             Self::ResidualConv { .. } | Self::ResidualDense { .. } => ScaleKind::Stored,
+            Self::CplConv { .. } | Self::CplDense { .. } => ScaleKind::Norm,
+            Self::CplFrobenius { .. } => ScaleKind::Frobenius,
             _ => ScaleKind::Weighted,
         }
     }
@@ -192,6 +463,10 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
                 architecture,
             });
         }
+        if let Some(activation) = declared.activation().filter(|activation| *activation != "relu") {
+            let activation = shown(activation.as_bytes());
+            return Err(ArchitectureError::ResidualActivation { layer, kind, activation });
+        }
         let plan = plan(&declared, &mut tensors)?;
         layers.push(PlannedLayer { name: layer, plan });
     }
@@ -214,14 +489,17 @@ pub(super) fn write(architecture: &Architecture) -> String {
         match layer.plan {
             Plan::PadChannels { channels } => Declared::PadChannels { name, channels },
             Plan::Conv { scale, .. } => match scale {
-                ScaleKind::RowSum => Declared::SllConv { name },
-                ScaleKind::Weighted => Declared::SllConvWeighted { name },
-                ScaleKind::Stored => Declared::ResidualConv { name },
+                ScaleKind::RowSum => Declared::SllConv { name, activation: None },
+                ScaleKind::Weighted => Declared::SllConvWeighted { name, activation: None },
+                ScaleKind::Stored => Declared::ResidualConv { name, activation: None },
+                ScaleKind::Norm | ScaleKind::Frobenius => Declared::CplConv { name },
             },
             Plan::Dense { scale, .. } => match scale {
-                ScaleKind::RowSum => Declared::AolDense { name },
-                ScaleKind::Weighted => Declared::SllDense { name },
-                ScaleKind::Stored => Declared::ResidualDense { name },
+                ScaleKind::RowSum => Declared::AolDense { name, activation: None },
+                ScaleKind::Weighted => Declared::SllDense { name, activation: None },
+                ScaleKind::Stored => Declared::ResidualDense { name, activation: None },
+                ScaleKind::Norm => Declared::CplDense { name },
+                ScaleKind::Frobenius => Declared::CplFrobenius { name },
             },
             Plan::AveragePool { size, divisor } => Declared::AveragePool { name, size, divisor },
             Plan::Flatten => Declared::Flatten { name },
@@ -239,6 +517,54 @@ pub(super) fn write(architecture: &Architecture) -> String {
                 Operation::Divide => Declared::Divide { name },
             },
             Plan::Head { .. } => Declared::NormalizedHead { name },
+            Plan::Activation(Activation::Abs) => Declared::Abs { name },
+            Plan::ChannelActivation { kind, .. } => match kind {
+                ChannelKind::Prelu => Declared::Prelu { name },
+                ChannelKind::LipschitzPrelu => Declared::Lprelu { name },
+                ChannelKind::N => Declared::NActivation { name },
+            },
+            Plan::Groupwise(map) => match map {
+                Groupwise::MaxMin(pairing) => Declared::MaxMin { name, pairing },
+                Groupwise::GroupSort { size } => Declared::GroupSort { name, size },
+                Groupwise::FullSort => Declared::FullSort { name },
+                Groupwise::Crelu => Declared::Crelu { name },
+            },
+            Plan::Paired { map, .. } => match map {
+                PairMap::Householder => Declared::Householder { name },
+                PairMap::Householder2 => Declared::Householder2 { name },
+                PairMap::Projection => Declared::ProjectionPool { name },
+            },
+            Plan::Resample(map) => match map {
+                Resample::PixelUnshuffle { factor, order } => Declared::PixelUnshuffle { name, factor, order },
+                Resample::PixelShuffle { factor, order } => Declared::PixelShuffle { name, factor, order },
+                Resample::First { units } => Declared::FirstChannels { name, channels: units },
+                Resample::PadFeatures { features } => Declared::PadFeatures { name, features },
+                Resample::Center(over) => Declared::Center { name, over },
+                Resample::MaxPool { size, stride } => Declared::MaxPool { name, size, stride },
+                Resample::NormPool { size } => Declared::NormPool { name, size },
+                Resample::PairMax => Declared::PairMax { name },
+            },
+            Plan::Block { activation, .. } => Declared::ResidualBlock {
+                name,
+                slope: match activation {
+                    Activation::Relu => None,
+                    Activation::LeakyRelu { slope } => Some(slope),
+                    _ => None,
+                },
+            },
+            Plan::Formula { formula, .. } => declare_formula(name, formula),
+            Plan::Sandwich { activation, .. } => match activation {
+                Activation::LeakyRelu { slope } => Declared::Sandwich {
+                    name,
+                    activation: Between::LeakyRelu,
+                    slope: Some(slope),
+                },
+                _ => Declared::Sandwich {
+                    name,
+                    activation: Between::Relu,
+                    slope: None,
+                },
+            },
         }
     });
     let normalization = architecture.preprocess.as_ref().and_then(Preprocess::normalization);
@@ -252,15 +578,48 @@ pub(super) fn write(architecture: &Architecture) -> String {
     serde_json::to_string(&declaration).expect("texts and numbers")
 }
 
+/// The tensors that hold the angles of a pair map, in their order.
+pub(crate) const fn angle_fields(map: PairMap) -> &'static [&'static str] {
+    match map {
+        PairMap::Householder | PairMap::Projection => &["theta"],
+        PairMap::Householder2 => &["theta0", "theta1", "theta2"],
+    }
+}
+
+/// The declaration of a formula.
+fn declare_formula(name: String, formula: FormulaPlan) -> Declared {
+    match formula {
+        FormulaPlan::Aol { epsilon } => Declared::Aol { name, epsilon },
+        FormulaPlan::Normalized {
+            offset,
+            bjorck: Some(Bjorck { beta, iterations }),
+            ..
+        } => Declared::Bjorck {
+            name,
+            offset,
+            beta,
+            iterations,
+        },
+        FormulaPlan::Normalized {
+            divisor: DivisorPlan::Frobenius,
+            offset,
+            ..
+        } => Declared::Frobenius { name, offset },
+        FormulaPlan::Normalized { offset, .. } => Declared::Spectral { name, offset },
+        FormulaPlan::Cayley { .. } => Declared::Cayley { name },
+        FormulaPlan::Householder { .. } => Declared::HouseholderProduct { name },
+    }
+}
+
 /// The tensors that no layer has taken yet, for one layer.
-struct Parameters<'m, 't> {
+pub(super) struct Parameters<'m, 't> {
     layer: &'m str,
     tensors: &'m mut HashMap<&'t str, &'t TensorInfo>,
 }
 
 impl Parameters<'_, '_> {
     /// The shape of a parameter, if it is there; 0 stands for any size.
-    fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
+    pub(super) fn find(&mut self, field: &str, expected: &[&[usize]]) -> Result<Option<Vec<usize>>, ArchitectureError> {
         let mut names = [Some(format!("{}.{field}", self.layer)), alias(self.layer, field)]
             .into_iter()
             .flatten();
@@ -282,10 +641,39 @@ impl Parameters<'_, '_> {
     }
 
     /// The shape of a parameter that must be there.
-    fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
+    pub(super) fn take(&mut self, field: &str, expected: &[&[usize]]) -> Result<Vec<usize>, ArchitectureError> {
         self.find(field, expected)?.ok_or_else(|| ArchitectureError::Missing {
             tensor: format!("{}.{field}", self.layer),
         })
+    }
+
+    fn channelwise(&mut self, kind: ChannelKind) -> Result<Plan, ArchitectureError> {
+        let units = match kind {
+            ChannelKind::Prelu | ChannelKind::LipschitzPrelu => self.take("weight", &[&[0]])?[0],
+            ChannelKind::N => self.take("theta", &[&[0, 2]])?[0],
+        };
+        Ok(Plan::ChannelActivation { kind, units })
+    }
+
+    /// A bare vector, or the shape of the authors' code.
+    fn paired(&mut self, map: PairMap) -> Result<Plan, ArchitectureError> {
+        let mut pairs = 0;
+        for field in angle_fields(map) {
+            let shape = self.take(field, &[&[pairs], &[1, pairs, 1, 1]])?;
+            pairs = shape.iter().product();
+        }
+        Ok(Plan::Paired { map, pairs })
+    }
+
+    /// The name of the tensor of a parameter.
+    pub(super) fn name(&self, field: &str) -> String {
+        format!("{}.{field}", self.layer)
+    }
+
+    /// Leaves out a tensor on which the map does not depend, whatever its shape.
+    fn pass_over(&mut self, field: &str) {
+        let name = self.name(field);
+        self.tensors.remove(name.as_str());
     }
 
     fn elementwise(&mut self, operation: Operation) -> Result<Plan, ArchitectureError> {
@@ -320,7 +708,10 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
             too_large("number of channels", *channels, MAX_SIDE)?;
             Plan::PadChannels { channels: *channels }
         }
-        Declared::SllConv { .. } | Declared::SllConvWeighted { .. } | Declared::ResidualConv { .. } => {
+        Declared::SllConv { .. }
+        | Declared::SllConvWeighted { .. }
+        | Declared::ResidualConv { .. }
+        | Declared::CplConv { .. } => {
             let kernel = parameters.take("kernel", &[&[0, 0, 0, 0]])?;
             let (inner, channels, size) = (kernel[0], kernel[1], kernel[2]);
             if kernel[3] != size {
@@ -331,7 +722,10 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 });
             }
             parameters.take("bias", &[&[inner], &[1, inner, 1, 1]])?;
-            parameters.take(scale.tensor(), &[&[inner]])?;
+            match scale.tensor() {
+                Some(tensor) => drop(parameters.take(tensor, &[&[inner]])?),
+                None => parameters.pass_over("u"),
+            }
             Plan::Conv {
                 scale,
                 inner,
@@ -339,11 +733,18 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 size,
             }
         }
-        Declared::SllDense { .. } | Declared::AolDense { .. } | Declared::ResidualDense { .. } => {
+        Declared::SllDense { .. }
+        | Declared::AolDense { .. }
+        | Declared::ResidualDense { .. }
+        | Declared::CplDense { .. }
+        | Declared::CplFrobenius { .. } => {
             let weight = parameters.take("weight", &[&[0, 0]])?;
             let (inner, features) = (weight[0], weight[1]);
             parameters.take("bias", &[&[inner], &[1, inner]])?;
-            parameters.take(scale.tensor(), &[&[inner]])?;
+            match scale.tensor() {
+                Some(tensor) => drop(parameters.take(tensor, &[&[inner]])?),
+                None => parameters.pass_over("u"),
+            }
             Plan::Dense { scale, inner, features }
         }
         Declared::AveragePool { size, divisor, .. } => Plan::AveragePool {
@@ -351,6 +752,30 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
             divisor: *divisor,
         },
         Declared::Flatten { .. } => Plan::Flatten,
+        Declared::Aol { epsilon, .. } => FormulaPlan::Aol { epsilon: *epsilon }.plan(&mut parameters)?,
+        Declared::Frobenius { offset, .. } => normalized(DivisorPlan::Frobenius, *offset, None).plan(&mut parameters)?,
+        Declared::Spectral { offset, .. } => normalized(DivisorPlan::Norm, *offset, None).plan(&mut parameters)?,
+        Declared::Bjorck {
+            offset,
+            beta,
+            iterations,
+            ..
+        } => {
+            let (beta, iterations) = (*beta, *iterations);
+            normalized(DivisorPlan::Norm, *offset, Some(Bjorck { beta, iterations })).plan(&mut parameters)?
+        }
+        Declared::Cayley { .. } => FormulaPlan::Cayley { alpha: false }.plan(&mut parameters)?,
+        Declared::HouseholderProduct { .. } => FormulaPlan::Householder { vectors: 0 }.plan(&mut parameters)?,
+        Declared::Sandwich { activation, slope, .. } => {
+            let activation = match (activation, slope) {
+                (Between::Relu, None) => Activation::Relu,
+                (Between::LeakyRelu, Some(slope)) => Activation::LeakyRelu { slope: *slope },
+                (Between::Relu, Some(_)) | (Between::LeakyRelu, None) => {
+                    return Err(ArchitectureError::Slope { layer: name.clone() });
+                }
+            };
+            formula::sandwich(activation, &mut parameters)?
+        }
         Declared::NormalizedHead { .. } => {
             let weight = parameters.take("weight", &[&[0, 0]])?;
             parameters.take("bias", &[&[weight[0]]])?;
@@ -359,7 +784,70 @@ fn plan<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>)
                 features: weight[1],
             }
         }
+        Declared::Abs { .. } => Plan::Activation(Activation::Abs),
+        Declared::Prelu { .. } => parameters.channelwise(ChannelKind::Prelu)?,
+        Declared::Lprelu { .. } => parameters.channelwise(ChannelKind::LipschitzPrelu)?,
+        Declared::NActivation { .. } => parameters.channelwise(ChannelKind::N)?,
+        Declared::MaxMin { pairing, .. } => Plan::Groupwise(Groupwise::MaxMin(*pairing)),
+        Declared::GroupSort { size, .. } => Plan::Groupwise(Groupwise::GroupSort { size: *size }),
+        Declared::FullSort { .. } => Plan::Groupwise(Groupwise::FullSort),
+        Declared::Crelu { .. } => Plan::Groupwise(Groupwise::Crelu),
+        Declared::Householder { .. } => parameters.paired(PairMap::Householder)?,
+        Declared::Householder2 { .. } => parameters.paired(PairMap::Householder2)?,
+        Declared::ProjectionPool { .. } => parameters.paired(PairMap::Projection)?,
+        Declared::PixelUnshuffle { factor, order, .. } => resample(Resample::PixelUnshuffle {
+            factor: *factor,
+            order: *order,
+        })?,
+        Declared::PixelShuffle { factor, order, .. } => resample(Resample::PixelShuffle {
+            factor: *factor,
+            order: *order,
+        })?,
+        Declared::FirstChannels { channels, .. } => resample(Resample::First { units: *channels })?,
+        Declared::PadFeatures { features, .. } => resample(Resample::PadFeatures { features: *features })?,
+        Declared::Center { over, .. } => resample(Resample::Center(*over))?,
+        Declared::MaxPool { size, stride, .. } => resample(Resample::MaxPool {
+            size: *size,
+            stride: *stride,
+        })?,
+        Declared::NormPool { size, .. } => resample(Resample::NormPool { size: *size })?,
+        Declared::PairMax { .. } => resample(Resample::PairMax)?,
+        Declared::ResidualBlock { slope, .. } => {
+            let weight = parameters.take("weight", &[&[0, 0]])?;
+            let (inner, features) = (weight[0], weight[1]);
+            parameters.take("bias", &[&[inner], &[1, inner]])?;
+            let path = parameters.find("path", &[&[0, features]])?;
+            // Without a path the output has the size of the input.
+            let rows = path.as_ref().map_or(features, |path| path[0]);
+            let outputs = parameters.take("output", &[&[rows, inner]])?[0];
+            Plan::Block {
+                activation: slope.map_or(Activation::Relu, |slope| Activation::LeakyRelu { slope }),
+                features,
+                inner,
+                outputs,
+                path: path.is_some(),
+                bias: parameters.find("output_bias", &[&[outputs], &[1, outputs]])?.is_some(),
+            }
+        }
     })
+}
+
+/// The plan of a map without parameters whose sizes are not beyond the limit.
+fn resample(map: Resample) -> Result<Plan, ArchitectureError> {
+    match map {
+        Resample::PixelUnshuffle { factor: size, .. }
+        | Resample::PixelShuffle { factor: size, .. }
+        | Resample::First { units: size }
+        | Resample::PadFeatures { features: size }
+        | Resample::MaxPool { size, .. }
+        | Resample::NormPool { size } => too_large("size", size, MAX_SIDE)?,
+        Resample::Center(_) | Resample::PairMax => {}
+    }
+    Ok(Plan::Resample(map))
+}
+
+const fn normalized(divisor: DivisorPlan, offset: f64, bjorck: Option<Bjorck>) -> FormulaPlan {
+    FormulaPlan::Normalized { divisor, offset, bjorck }
 }
 
 fn refuse_name(what: &'static str, name: &str) -> ArchitectureError {

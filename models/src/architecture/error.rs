@@ -100,6 +100,24 @@ pub enum ArchitectureError {
         /// The architecture.
         architecture: String,
     },
+    /// A residual layer with another activation than the one for which it is defined.
+    #[error(
+        "layer `{layer}` of kind `{kind}` applies relu by definition, not `{activation}`: its bound needs slopes in [0, 1], an entry at a time"
+    )]
+    ResidualActivation {
+        /// The layer.
+        layer: String,
+        /// Its kind.
+        kind: &'static str,
+        /// What was asked for.
+        activation: String,
+    },
+    /// A slope where none belongs, or none where one is needed.
+    #[error("layer `{layer}`: `leaky-relu` needs a `slope`, `relu` has none")]
+    Slope {
+        /// The layer.
+        layer: String,
+    },
     /// A preprocessing that is none.
     #[error("declaration in the metadata: preprocess: {0}")]
     Preprocess(crate::preprocess::PreprocessError),

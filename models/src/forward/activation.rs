@@ -11,8 +11,9 @@ pub(super) fn activate<T: Float>(activation: Activation, value: T) -> T {
     match activation {
         Activation::Relu if negative => zero,
         Activation::LeakyRelu { slope } if negative => T::of(slope) * value,
+        Activation::Abs if negative => -value,
         Activation::Elu if negative => value.exp_m1(),
-        Activation::Relu | Activation::LeakyRelu { .. } | Activation::Elu => value,
+        Activation::Relu | Activation::LeakyRelu { .. } | Activation::Abs | Activation::Elu => value,
         Activation::Tanh => value.tanh(),
         Activation::Sigmoid if negative => value.exp() / (one + value.exp()),
         Activation::Sigmoid => one / (one + (-value).exp()),

@@ -15,7 +15,8 @@ use super::Float;
 /// Rows of the Gram matrix that one product makes; wide enough for the packing of the other side to pay.
 const GRAM_ROWS: usize = 256;
 
-/// The factor `1/T` of a residual layer in the float type, shape `(inner,)`. Other layers have none: the vector is empty.
+/// The factor `1/T` of a residual layer in the float type, shape `(inner,)`. Other layers have none, and neither has a layer whose `T` is a norm, which may
+/// depend on the image: the vector is empty.
 ///
 /// An approximation: neither an upper nor a lower bound of the exact factor. A stored factor is converted and nothing else.
 #[must_use]
@@ -36,7 +37,14 @@ pub fn factor<T: Float>(layer: &Layer) -> Vec<T> {
         | Layer::Dense { .. }
         | Layer::Activation(_)
         | Layer::Elementwise { .. }
-        | Layer::NormalizedHead { .. } => Vec::new(),
+        | Layer::NormalizedHead { .. }
+        | Layer::ChannelActivation(_)
+        | Layer::Groupwise(_)
+        | Layer::Paired(_)
+        | Layer::Resample(_)
+        | Layer::ResidualBlock(_)
+        | Layer::DenseFormula { .. }
+        | Layer::Sandwich(_) => Vec::new(),
     }
 }
 
@@ -60,6 +68,7 @@ impl<T: Float> Exponents<T> {
         let (q, same_index) = match scale {
             Scale::RowSum { q } => (q, true),
             Scale::Weighted { q } => (q, false),
+            Scale::Norm | Scale::Frobenius => return Err(Vec::new()),
             Scale::Stored { factor } => return Err(factor.iter().map(|value| T::of(*value)).collect()),
         };
         Ok(Self {

@@ -5,8 +5,11 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
 use super::activation::activate;
+use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::formula::{norm_factor, sandwich, weight};
+use super::weightless::Weightless;
 
 /// The smallest norm that a row of the head is divided by.
 const SMALLEST_NORM: f64 = 1e-12;
@@ -54,6 +57,17 @@ enum Operation<T> {
     Activation(Activation),
     /// Arithmetic with a constant at every entry.
     Elementwise { operation: Arithmetic, operand: Array1<T> },
+    /// Activations with parameters or groups, and maps without weights.
+    Weightless(Weightless<T>),
+    /// A path of its own beside hidden layers.
+    Block(Block<T>),
+    /// `second · σ(first · x + bias)`.
+    Sandwich {
+        first: Array2<T>,
+        bias: Array1<T>,
+        activation: Activation,
+        second: Array2<T>,
+    },
 }
 
 impl<T: Float> Step<T> {
@@ -73,12 +87,12 @@ impl<T: Float> Step<T> {
             Layer::ResidualConv { kernel, bias, .. } => Operation::Conv {
                 convolution: Convolution::new(kernel, height, width),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::ResidualDense { weight, bias, .. } => Operation::Dense {
                 weight: matrix(weight),
                 bias: vector(bias),
-                factor: factor(layer).into(),
+                factor: norm_factor(layer, height, width).unwrap_or_else(|| factor(layer)).into(),
             },
             Layer::AveragePool { size, divisor } => Operation::Pool {
                 channels,
@@ -101,6 +115,23 @@ impl<T: Float> Step<T> {
                 operation: *operation,
                 operand: vector(operand),
             },
+            Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
+                Operation::Weightless(Weightless::new(layer, shape))
+            }
+            Layer::ResidualBlock(block) => Operation::Block(Block::new(block)),
+            Layer::DenseFormula { formula, bias } => Operation::Affine {
+                weight: weight(formula),
+                bias: vector(bias),
+            },
+            Layer::Sandwich(layer) => {
+                let (first, second) = sandwich(layer);
+                Operation::Sandwich {
+                    first,
+                    bias: vector(&layer.bias),
+                    activation: layer.activation,
+                    second,
+                }
+            }
         };
         Self {
             input: shape.len(),
@@ -192,12 +223,24 @@ impl<T: Float> Step<T> {
                 x.mapv_inplace(|value| activate(*activation, value));
                 x
             }
+            Operation::Sandwich {
+                first,
+                bias,
+                activation,
+                second,
+            } => {
+                let inner = x.dot(&first.t()) + bias;
+                let activated = inner.mapv_into(|value| activate(*activation, value));
+                activated.dot(&second.t())
+            }
             Operation::Elementwise { operation, operand } => match operation {
                 Arithmetic::Add => x + operand,
                 Arithmetic::Subtract => x - operand,
                 Arithmetic::Multiply => x * operand,
                 Arithmetic::Divide => x / operand,
             },
+            Operation::Weightless(map) => map.apply(&x, self.output),
+            Operation::Block(block) => block.apply(&x),
         }
     }
 }
@@ -225,10 +268,10 @@ fn normalized<T: Float>(mut weight: Array2<T>) -> Array2<T> {
     weight
 }
 
-fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
+pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
     Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
 }
 
-fn vector<T: Float>(source: &[f64]) -> Array1<T> {
+pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
     source.iter().map(|value| T::of(*value)).collect()
 }

@@ -29,13 +29,14 @@
 
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
+use super::dense_formula::EnclosedWeight;
 use super::directed::{add_up, div_up, gamma_up, max, min, mul_up, norm_up, sqrt_up, sub_down, sum_up};
 use super::factor::Factor;
 use super::head::HeadRows;
 use crate::statement::{Kernel, Matrix, Shape};
 
 /// Twice the smallest subnormal: a bound of what one rounded operation loses to underflow, with room.
-const LOST: f64 = 1e-323;
+pub(crate) const LOST: f64 = 1e-323;
 
 /// The constants of one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +81,15 @@ impl ErrorBound {
             absolute: add_up(mul_up(gamma, norm_up(bias)), lost),
             output: 0.0,
             reach: (longest, bias.iter().fold(0.0, |most, b| max(most, b.abs()))),
+        }
+    }
+
+    /// A dense layer whose exact weight lies within `radius` of `weight`: the old bound and `radius ‖x̂‖`.
+    pub(crate) fn enclosed(lipschitz: f64, weight: &EnclosedWeight, bias: &[f64]) -> Self {
+        let plain = Self::affine(lipschitz, weight.centre(), bias);
+        Self {
+            relative: add_up(plain.relative, weight.radius()),
+            ..plain
         }
     }
 
@@ -240,7 +250,7 @@ fn inverse_roots_up(factor: &Factor) -> Vec<f64> {
 }
 
 /// Upper bounds of `‖|diag(scales) W|‖₂`, by Schur and by Frobenius, and of the largest norm of a row of `W`.
-fn absolute_norm_up(weight: &Matrix, scales: &[f64]) -> (f64, f64) {
+pub(crate) fn absolute_norm_up(weight: &Matrix, scales: &[f64]) -> (f64, f64) {
     let rows = weight.rows();
     let mut columns = vec![0.0; weight.cols()];
     let (mut largest_row, mut frobenius, mut longest) = (0.0, 0.0, 0.0);

@@ -29,20 +29,30 @@ impl Factor {
     /// - [`CheckError::NotFinite`] if `T` lies outside the range for which the rules are stated, about 1e-200 to 1e200.
     pub fn new(gram: &Gram, scale: &Scale, weights: &[Interval]) -> Result<Self, CheckError> {
         let inner = gram.inner();
-        let (what, enclosed, active): (_, Vec<Interval>, Vec<bool>) = match scale {
+        match scale {
             Scale::RowSum { .. } | Scale::Weighted { .. } => {
                 let active: Vec<bool> = (0..inner).map(|i| !gram.is_zero_row(i)).collect();
                 let sums = gram.row_sums(weights, &active);
-                ("T", sums, active)
+                Self::build("T", sums, active, None)
             }
             Scale::Stored { factor } => {
                 let enclosed = factor
                     .iter()
                     .map(|value| Interval::ONE.div(Interval::point(*value)))
                     .collect();
-                ("1 / factor", enclosed, factor.iter().map(|value| *value > 0.0).collect())
+                let active = factor.iter().map(|value| *value > 0.0).collect();
+                Self::build("1 / factor", enclosed, active, Some(factor))
             }
-        };
+            Scale::Norm | Scale::Frobenius => Err(CheckError::RuleMismatch {
+                rule: "row-sum",
+                kind: "cpl",
+            }),
+        }
+    }
+
+    /// Checks the range of `T` and rounds `1/T`, unless it is given.
+    fn build(what: &'static str, enclosed: Vec<Interval>, active: Vec<bool>, stored: Option<&[f64]>) -> Result<Self, CheckError> {
+        let inner = enclosed.len();
         let mut approx = vec![0.0; inner];
         let mut relative_error = 0.0;
         for index in (0..inner).filter(|index| active[*index]) {
@@ -62,7 +72,7 @@ impl Factor {
                     index: vec![index],
                 });
             }
-            if let Scale::Stored { factor } = scale {
+            if let Some(factor) = stored {
                 approx[index] = factor[index];
             } else {
                 approx[index] = 1.0 / value.mid();
@@ -77,6 +87,16 @@ impl Factor {
             active,
             relative_error,
         })
+    }
+
+    /// `T = square · I` on the rows that are not zero.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Factor::new`].
+    pub(crate) fn uniform(gram: &Gram, square: Interval) -> Result<Self, CheckError> {
+        let active = (0..gram.inner()).map(|i| !gram.is_zero_row(i)).collect();
+        Self::build("T", vec![square; gram.inner()], active, None)
     }
 
     /// Enclosures of `T`, `(inner,)`; not meaningful where the channel is off.
@@ -135,6 +155,6 @@ impl Factor {
 pub(crate) fn dominance_weights(scale: &Scale, inner: usize) -> Vec<Interval> {
     match scale {
         Scale::Weighted { q } => q.iter().map(|value| Interval::point(*value).exp()).collect(),
-        Scale::RowSum { .. } | Scale::Stored { .. } => vec![Interval::ONE; inner],
+        Scale::RowSum { .. } | Scale::Stored { .. } | Scale::Norm | Scale::Frobenius => vec![Interval::ONE; inner],
     }
 }

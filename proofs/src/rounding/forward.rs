@@ -9,12 +9,16 @@ use super::kernels::entrywise::{activate, combine};
 use super::kernels::image::Image;
 use super::kernels::norm::norm_up;
 use super::kernels::pool::average_pool;
+use super::kernels::residual::residual_block;
+use super::residual_error;
+use super::sandwich::EnclosedSandwich;
 use super::smooth::apply_up;
+use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
 use crate::rules::curvature::Curvature;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, Shape};
+use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Sandwich, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +119,13 @@ enum Step<'a> {
         bound: ErrorBound,
     },
     Entrywise(Entrywise<'a>, ErrorBound),
+    Sample(SampleMap<'a>, ErrorBound),
+    Block(&'a ResidualBlock, ErrorBound),
+    Sandwich {
+        layer: &'a Sandwich,
+        weights: &'a EnclosedSandwich,
+        bound: ErrorBound,
+    },
 }
 
 /// A step that treats every entry alone, on images and vectors.
@@ -144,7 +155,15 @@ impl Step<'_> {
     const fn radius(&self) -> usize {
         match self {
             Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_) | Self::Dense(..) | Self::Pool { .. } | Self::Flatten | Self::Affine { .. } | Self::Entrywise(..) => 0,
+            Self::Pad(_)
+            | Self::Dense(..)
+            | Self::Pool { .. }
+            | Self::Flatten
+            | Self::Affine { .. }
+            | Self::Entrywise(..)
+            | Self::Sample(..)
+            | Self::Block(..)
+            | Self::Sandwich { .. } => 0,
         }
     }
 }
@@ -155,12 +174,44 @@ pub struct Evaluator<'a> {
     preprocess: Option<(&'a [Decimal], &'a [Decimal])>,
     steps: Vec<Step<'a>>,
     shapes: Vec<Shape>,
-    head: Matrix,
-    bias: &'a [f64],
-    head_bound: HeadBound,
-    head_norms: Vec<f64>,
+    /// Nothing where the logits are the features.
+    head: Option<Head<'a>>,
+    classes: usize,
     /// The step whose input is kept: the first of an MLP head.
     kept: Option<usize>,
+}
+
+/// The affine layer in the last place.
+struct Head<'a> {
+    weight: Matrix,
+    bias: &'a [f64],
+    bound: HeadBound,
+    norms: Vec<f64>,
+}
+
+impl Head<'_> {
+    /// The logits of features and the new errors.
+    fn apply(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
+        let (classes, width) = (self.weight.rows(), self.weight.cols());
+        let mut logits = vec![0.0; errors.len() * classes];
+        affine(&self.weight, self.bias, features, &mut logits);
+        let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
+        samples
+            .map(|((values, features), &feature_error)| {
+                let norm = norm_up(features);
+                let local: Vec<f64> = (0..classes).map(|class| self.bound.local_up(class, norm)).collect();
+                let carried = self.norms.iter().map(|gain| mul_up(*gain, feature_error));
+                let errors = local.iter().zip(carried).map(|(a, b)| add_up(*a, b)).collect();
+                EnclosedLogits {
+                    values: values.to_vec(),
+                    local,
+                    feature_error,
+                    errors,
+                    before: None,
+                }
+            })
+            .collect()
+    }
 }
 
 impl<'a> Evaluator<'a> {
@@ -172,7 +223,7 @@ impl<'a> Evaluator<'a> {
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let map = certificate.map();
         let (mut preprocess, mut steps, mut shapes) = (None, Vec::new(), Vec::new());
-        let hidden = certificate.layers().len() - 1;
+        let hidden = map.body().len();
         for layer in &certificate.layers()[..hidden] {
             if let Layer::Normalize { mean, std } = layer.layer() {
                 preprocess = Some((mean.as_slice(), std.as_slice()));
@@ -183,17 +234,25 @@ impl<'a> Evaluator<'a> {
         }
         let kept = Curvature::applies(map).then(|| steps.len() - 2);
         let rows = certificate.head();
-        let (weight, bias) = map.head();
-        let features = weight.cols();
+        let head = match map.head() {
+            None => None,
+            Some((weight, bias)) => {
+                let features = weight.cols();
+                Some(Head {
+                    weight: Matrix::new("head", rows.classes(), features, rows.approx().to_vec())?,
+                    bias,
+                    bound: HeadBound::new(rows, bias, features),
+                    norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+                })
+            }
+        };
         Ok(Self {
             input: map.input(),
             preprocess,
             steps,
             shapes,
-            head: Matrix::new("head", rows.classes(), features, rows.approx().to_vec())?,
-            bias,
-            head_bound: HeadBound::new(rows, bias, features),
-            head_norms: (0..rows.classes()).map(|class| rows.norm_up(class)).collect(),
+            head,
+            classes: map.classes(),
             kept,
         })
     }
@@ -273,6 +332,25 @@ impl<'a> Evaluator<'a> {
                     }
                     bound
                 }
+                Step::Sample(map, bound) => {
+                    let mut outputs = vec![0.0; count * map.output()];
+                    let pairs = values
+                        .chunks_exact((values.len() / count.max(1)).max(1))
+                        .zip(outputs.chunks_exact_mut(map.output()));
+                    pairs.for_each(|(sample, output)| map.apply(sample, output));
+                    values = outputs;
+                    bound
+                }
+                Step::Block(block, bound) => {
+                    values = residual_block(block, &values);
+                    bound
+                }
+                Step::Sandwich { layer, weights, bound } => {
+                    let mut outputs = Vec::new();
+                    weights.apply(layer, &values, &mut outputs);
+                    values = outputs;
+                    bound
+                }
                 // Steps on images: none of them accepts a vector.
                 Step::Pad(_) | Step::Conv(..) | Step::Pool { .. } | Step::Flatten => {
                     errors.fill(f64::NAN);
@@ -296,25 +374,19 @@ impl<'a> Evaluator<'a> {
         Ok(logits)
     }
 
-    /// The head.
+    /// The head; without one a logit is off by no more than all of them together.
     fn logits(&self, features: &[f64], errors: &[f64]) -> Vec<EnclosedLogits> {
-        let (classes, width) = (self.head.rows(), self.head.cols());
-        let mut logits = vec![0.0; errors.len() * classes];
-        affine(&self.head, self.bias, features, &mut logits);
-        let samples = logits.chunks_exact(classes).zip(features.chunks_exact(width)).zip(errors);
+        if let Some(head) = &self.head {
+            return head.apply(features, errors);
+        }
+        let samples = features.chunks_exact(self.classes).zip(errors);
         samples
-            .map(|((values, features), &feature_error)| {
-                let norm = norm_up(features);
-                let local: Vec<f64> = (0..classes).map(|class| self.head_bound.local_up(class, norm)).collect();
-                let carried = self.head_norms.iter().map(|gain| mul_up(*gain, feature_error));
-                let errors = local.iter().zip(carried).map(|(a, b)| add_up(*a, b)).collect();
-                EnclosedLogits {
-                    values: values.to_vec(),
-                    local,
-                    feature_error,
-                    errors,
-                    before: None,
-                }
+            .map(|(values, &feature_error)| EnclosedLogits {
+                values: values.to_vec(),
+                local: vec![0.0; self.classes],
+                feature_error,
+                errors: vec![feature_error; self.classes],
+                before: None,
             })
             .collect()
     }
@@ -380,6 +452,7 @@ struct ImagePass<'e, 'a> {
     evaluator: &'e Evaluator<'a>,
     steps: usize,
     sample: Vec<f64>,
+    spare: Vec<f64>,
     image: Option<Image>,
     inner: Image,
     /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
@@ -392,6 +465,7 @@ impl<'e, 'a> ImagePass<'e, 'a> {
             evaluator,
             steps,
             sample: Vec::new(),
+            spare: Vec::new(),
             image: None,
             inner: Image::new(1, 1, 1, 0),
             radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
@@ -441,7 +515,15 @@ impl<'e, 'a> ImagePass<'e, 'a> {
                     let new = entrywise.apply(&mut self.sample);
                     error = add_up(bound.carry_up(error, before, norm_up(&self.sample)), new);
                 }
-                Step::Dense(..) | Step::Affine { .. } => return f64::NAN,
+                Step::Sample(map, bound) => {
+                    self.unload(&mut loaded, shape.len());
+                    let before = norm_up(&self.sample);
+                    self.spare.resize(map.output(), 0.0);
+                    map.apply(&self.sample, &mut self.spare);
+                    std::mem::swap(&mut self.sample, &mut self.spare);
+                    error = bound.carry_up(error, before, norm_up(&self.sample));
+                }
+                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) | Step::Sandwich { .. } => return f64::NAN,
             }
         }
         if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
@@ -517,6 +599,24 @@ fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckErro
         Layer::Elementwise { operation, operand } => {
             let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
             Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
+        }
+        Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
+            let (map, bound) = SampleMap::new(layer, certificate.input(), lipschitz).ok_or(mismatch)?;
+            Step::Sample(map, bound)
+        }
+        Layer::ResidualBlock(block) => Step::Block(block, residual_error::residual_block(lipschitz, block)),
+        Layer::DenseFormula { bias, .. } => {
+            let weight = certificate.enclosed().ok_or(mismatch)?;
+            Step::Affine {
+                weight: weight.centre(),
+                bias,
+                bound: ErrorBound::enclosed(lipschitz, weight, bias),
+            }
+        }
+        Layer::Sandwich(layer) => {
+            let weights = certificate.sandwich().ok_or(mismatch)?;
+            let bound = weights.error_bound(layer, lipschitz);
+            Step::Sandwich { layer, weights, bound }
         }
     })
 }

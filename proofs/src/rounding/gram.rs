@@ -274,29 +274,41 @@ impl SmallGram {
     ///
     /// Those of [`Gram::dense`].
     pub(crate) fn new(weight: &Matrix) -> Result<Self, CheckError> {
-        let power = scale_near_one(weight.data());
-        let scaled: Vec<f64> = weight.data().iter().map(|value| value * power).collect();
-        let exact = scaled
-            .iter()
-            .zip(weight.data())
-            .all(|(a, b)| (a / power).to_bits() == b.to_bits());
-        let (data, power) = if exact {
-            (scaled, power)
-        } else {
-            (weight.data().to_vec(), 1.0)
-        };
-        let (rows, cols) = (weight.rows(), weight.cols());
-        let small = if rows <= cols {
-            Matrix::new("weight", rows, cols, data)?
-        } else {
-            let turned = (0..rows * cols).map(|flat| data[flat % rows * cols + flat / rows]);
-            Matrix::new("weight", cols, rows, turned.collect())?
-        };
+        let (small, power) = shorter_side(weight)?;
         Ok(Self {
             gram: Gram::dense(&small)?,
             scale: power * power,
         })
     }
+}
+
+/// The weight, or its transpose if that has fewer rows, times a power of two that brings its entries near one; the power is 1 where the scaling would not be
+/// exact.
+pub(crate) fn shorter_side(weight: &Matrix) -> Result<(Matrix, f64), CheckError> {
+    let (scaled, power) = near_one(weight)?;
+    let (rows, cols) = (weight.rows(), weight.cols());
+    if rows <= cols {
+        return Ok((scaled, power));
+    }
+    let data = scaled.data();
+    let turned = (0..rows * cols).map(|flat| data[flat % rows * cols + flat / rows]);
+    Ok((Matrix::new("weight", cols, rows, turned.collect())?, power))
+}
+
+/// The weight times a power of two that brings its entries near one, and that power; 1 where the scaling would not be exact.
+pub(crate) fn near_one(weight: &Matrix) -> Result<(Matrix, f64), CheckError> {
+    let power = scale_near_one(weight.data());
+    let scaled: Vec<f64> = weight.data().iter().map(|value| value * power).collect();
+    let exact = scaled
+        .iter()
+        .zip(weight.data())
+        .all(|(a, b)| (a / power).to_bits() == b.to_bits());
+    let (data, power) = if exact {
+        (scaled, power)
+    } else {
+        (weight.data().to_vec(), 1.0)
+    };
+    Ok((Matrix::new("weight", weight.rows(), weight.cols(), data)?, power))
 }
 
 /// A power of two, at most `2^{330}` either way, that brings the largest magnitude near one; 1 for zeros.

@@ -5,12 +5,13 @@ use super::directed::{add_up, gamma_up, max, mul_up, norm_up, sub_down, sub_up};
 use super::interval::Interval;
 use crate::statement::Matrix;
 
-/// The rows `ŵ_i` of a head as float64 with a bound of their error: `w_i / max(‖w_i‖₂, 1e-12)` for a normalised head, `w_i` for a plain one.
+/// The rows `ŵ_i` of a head as float64 with a bound of their error: `w_i / max(‖w_i‖₂, 1e-12)` for a normalised head, `w_i` for a plain one, and the unit
+/// vectors where the logits are the features.
 #[derive(Clone, Debug)]
 pub struct HeadRows {
     /// The divisors `max(‖w_i‖, 1e-12)`, or 1.
     divisors: Vec<Interval>,
-    /// Rounded rows, row-major `(classes, n)`.
+    /// Rounded rows, row-major `(classes, n)`; none for the identity, whose rows are not written out.
     approx: Vec<f64>,
     /// Upper bound of `‖approx_i − ŵ_i‖`.
     errors: Vec<f64>,
@@ -19,6 +20,7 @@ pub struct HeadRows {
     /// Number of the first row with the same stored bits, a class index.
     same_as: Vec<usize>,
     cols: usize,
+    identity: bool,
 }
 
 impl HeadRows {
@@ -35,6 +37,21 @@ impl HeadRows {
                 .map(|i| (0..i).find(|j| weight.row(*j) == weight.row(i)).unwrap_or(i))
                 .collect(),
             cols: weight.cols(),
+            identity: false,
+        }
+    }
+
+    /// The rows of the identity: orthonormal, so that any two are exactly `√2` apart.
+    #[must_use]
+    pub fn identity(classes: usize) -> Self {
+        Self {
+            divisors: vec![Interval::ONE; classes],
+            approx: Vec::new(),
+            errors: vec![0.0; classes],
+            norms: vec![1.0; classes],
+            same_as: (0..classes).collect(),
+            cols: classes,
+            identity: true,
         }
     }
 
@@ -50,6 +67,7 @@ impl HeadRows {
             norms: Vec::with_capacity(rows),
             same_as: Vec::with_capacity(rows),
             cols,
+            identity: false,
         };
         for i in 0..rows {
             let row = weight.row(i);
@@ -77,7 +95,7 @@ impl HeadRows {
         self.norms.len()
     }
 
-    /// The rounded rows, row-major `(classes, n)`.
+    /// The rounded rows, row-major `(classes, n)`; empty for the identity.
     #[must_use]
     pub fn approx(&self) -> &[f64] {
         &self.approx
@@ -112,6 +130,9 @@ impl HeadRows {
         if self.tied(a, b) {
             return Interval::ZERO;
         }
+        if self.identity {
+            return Interval::integer(2).sqrt();
+        }
         let computed: Vec<f64> = self.row(a).iter().zip(self.row(b)).map(|(x, y)| x - y).collect();
         // Each difference is rounded once: relative to itself by u.
         let norm = norm_enclosed(&computed);
@@ -133,7 +154,7 @@ impl HeadRows {
 }
 
 /// Encloses the Euclidean norm of a vector.
-fn norm_enclosed(values: &[f64]) -> Interval {
+pub(crate) fn norm_enclosed(values: &[f64]) -> Interval {
     let high = norm_up(values);
     // norm_up adds at most the factor 1/(1 − γ_{n+1})^{1/2} and two roundings to a plain sum that itself errs by γ_{n+1} from above.
     let widening = mul_up(2.0, gamma_up(values.len() + 6));

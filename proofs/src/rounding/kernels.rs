@@ -14,9 +14,13 @@
 pub mod conv;
 pub mod dense;
 pub mod entrywise;
+pub mod groupwise;
 pub mod image;
 pub mod norm;
+pub mod pair;
 pub mod pool;
+pub mod resample;
+pub mod residual;
 
 use pulp::Simd;
 

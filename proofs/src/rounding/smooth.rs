@@ -23,7 +23,7 @@ pub(crate) fn value(activation: Activation, x: f64) -> Option<Ball> {
     let power = |factor: f64| power(factor, x);
     let one = Ball::point(1.0);
     let ball = match activation {
-        Activation::Relu | Activation::LeakyRelu { .. } => return None,
+        Activation::Relu | Activation::LeakyRelu { .. } | Activation::Abs => return None,
         Activation::Tanh => {
             let t = power(2.0);
             let ratio = one.minus(t).over(one.plus(t));

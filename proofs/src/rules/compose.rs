@@ -2,7 +2,8 @@
 //!
 //! # Statement
 //!
-//! The composition of maps with Lipschitz bounds `L_1, …, L_k` is `∏ L_i`-Lipschitz. The head enters by [`super::last_layer`]. Where a run of layers
+//! The composition of maps with Lipschitz bounds `L_1, …, L_k` is `∏ L_i`-Lipschitz. The head enters by [`super::last_layer`]; a network without one has the
+//! identity as its head, so that a difference of two logits gets `√2 ∏ L_i`. Where a run of layers
 //! has a bound of its own, by [`super::lipsdp`], that bound may take the place of the product over the run; of several bounds of the same map the
 //! smallest counts.
 //!
@@ -17,7 +18,8 @@
 //! # Mutation note
 //!
 //! The last hidden layer left out of the product: `compose::every_layer_counts` went red. The identity check of the layers removed:
-//! `compose::certificates_of_another_network_are_refused`.
+//! `compose::certificates_of_another_network_are_refused`. The last layer left out of the product where there is no head, and `1` for `√2`: see
+//! [`super::last_layer`].
 
 use crate::certificate::{ChainCertificate, LayerCertificate};
 use crate::error::CheckError;
@@ -33,7 +35,7 @@ pub struct NetworkCertificate<'a> {
     layers: Vec<LayerCertificate<'a>>,
     chains: Vec<ChainCertificate<'a>>,
     head: HeadRows,
-    /// The proved `λ` with `Ŵ Ŵᵀ ⪯ λ I` for the head.
+    /// The proved `λ` with `Ŵ Ŵᵀ ⪯ λ I` for the head; 1 for the identity.
     joint_squared: f64,
     output: Output,
     features: f64,
@@ -73,14 +75,16 @@ impl<'a> NetworkCertificate<'a> {
                 return Err(CheckError::ForeignCertificate { index: chain.first() });
             }
         }
-        let index = expected - 1;
-        let Some(inside) = layers[index].witness().inside() else {
-            return Err(CheckError::ForeignCertificate { index });
-        };
-        let joint_squared = inside.lambda;
-        let head = match layers[index].head() {
-            Some(head) => head.clone(),
-            None => HeadRows::plain(map.head().0),
+        let body = map.body().len();
+        let (head, joint_squared) = match (map.head(), layers.last()) {
+            (Some((weight, _)), Some(last)) => {
+                let Some(inside) = last.witness().inside() else {
+                    return Err(CheckError::ForeignCertificate { index: body });
+                };
+                let rows = last.head().cloned().unwrap_or_else(|| HeadRows::plain(weight));
+                (rows, inside.lambda)
+            }
+            _ => (HeadRows::identity(map.classes()), 1.0),
         };
         let mut composed = Self {
             map,
@@ -92,7 +96,7 @@ impl<'a> NetworkCertificate<'a> {
             features: f64::INFINITY,
             upper: f64::INFINITY,
         };
-        let product = composed.product_up(index);
+        let product = composed.product_up(body);
         composed.features = composed.with_chains(product, |other| other == Output::Features);
         composed.upper = composed.bound_up(output)?;
         // A product that overflowed, or NaN, bounds nothing.
@@ -174,7 +178,7 @@ impl<'a> NetworkCertificate<'a> {
         self.output
     }
 
-    /// Proved upper bound of the Lipschitz constant of the features: the input of the head, in units of the raw input.
+    /// Proved upper bound of the Lipschitz constant of the features (the input of the head, or the logits themselves), in units of the raw input.
     #[must_use]
     pub const fn features(&self) -> f64 {
         self.features

@@ -11,12 +11,13 @@
 //! `G ⪯ diag(T)`. A zero-padded convolution is a compression `P C Pᵀ'` of the one on the lattice and `T` is constant a channel, so the inequality
 //! passes to it. With `v = A(x − y)` and `w` the difference of the two activations, `wᵢ(vᵢ − wᵢ) ≥ 0`; then
 //! `‖h(x) − h(y)‖² = ‖x − y‖² − 4 vᵀT⁻¹w + 4 wᵀT⁻¹ G T⁻¹ w ≤ ‖x − y‖² − 4 wᵀT⁻¹(v − w) ≤ ‖x − y‖²`.
+//! `T = ‖A‖₂² I` and `T = ‖A‖_F² I` satisfy `G ⪯ T` by definition, and the second half of the proof is the same. A sandwich layer: [`super::sandwich`].
 //! The theorem needs nothing but finite weights and a finite `q`; no number is compared, so no rounding enters.
 //!
 //! # Source
 //!
 //! Araujo et al., ICLR 2023, Theorems 1 and 3 (`W` there is `Aᵀ` here, `q_i` there is `w_i = e^{q_i}` here). The deployed convolution has
-//! `w = 1`, see [`Scale::RowSum`].
+//! `w = 1`, see [`Scale::RowSum`]. `T = ‖A‖₂² I`: Meunier et al., *A Dynamical System Perspective for Lipschitz Neural Networks*, ICML 2022, Theorem 3.
 //!
 //! # Mutation note
 //!
@@ -25,7 +26,7 @@
 use crate::error::CheckError;
 use crate::statement::{Layer, Scale};
 
-/// Upper bound 1 of the Lipschitz constant of a residual layer with a formula for `T`.
+/// Upper bound 1 of the Lipschitz constant of a residual layer with a formula for `T`, and of a sandwich layer.
 ///
 /// Finite numbers, matching sizes and the range of `q` are checked by [`Layer::output_shape`] before a network can exist.
 ///
@@ -35,13 +36,14 @@ use crate::statement::{Layer, Scale};
 pub fn bound_up(layer: &Layer) -> Result<f64, CheckError> {
     match layer {
         Layer::ResidualConv {
-            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. } | Scale::Norm,
             ..
         }
         | Layer::ResidualDense {
-            scale: Scale::RowSum { .. } | Scale::Weighted { .. },
+            scale: Scale::RowSum { .. } | Scale::Weighted { .. } | Scale::Norm | Scale::Frobenius,
             ..
-        } => Ok(1.0),
+        }
+        | Layer::Sandwich(_) => Ok(1.0),
         _ => Err(CheckError::RuleMismatch {
             rule: "formula",
             kind: layer.kind(),

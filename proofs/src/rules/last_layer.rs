@@ -6,13 +6,17 @@
 //! two logits `L‖ŵ_i − ŵ_j‖`, and the joint map `L√μ` wherever `W Wᵀ ⪯ μ diag(max(‖w_i‖, 1e-12)²)`. The joint map is *not* `L`-Lipschitz in general:
 //! `√μ` can be as large as `√classes`, and for a pair `‖ŵ_i − ŵ_j‖` as large as 2.
 //!
+//! A network without a head has `Ŵ = I`: its logits are jointly `L`-Lipschitz, `μ = 1`, and every difference of two logits is `√2 L`-Lipschitz. This is the margin/√2
+//! rule; it holds for no other reason, and not for rows that are normalised one by one.
+//!
 //! # Proof
 //!
 //! Cauchy–Schwarz for a row and a difference of rows; `‖Ŵ‖₂² = λ_max(Ŵ Ŵᵀ) = min {μ : Ŵ Ŵᵀ ⪯ μ I}`, and a congruence by the divisors.
 //!
 //! # Source
 //!
-//! Singla, Singla and Feizi, *Improved deterministic l2 robustness on CIFAR-10 and CIFAR-100*, ICLR 2022 (last-layer normalisation).
+//! Singla, Singla and Feizi, *Improved deterministic l2 robustness on CIFAR-10 and CIFAR-100*, ICLR 2022 (last-layer normalisation). `√2` for jointly
+//! Lipschitz logits: Tsuzuku, Sato and Sugiyama, *Lipschitz-Margin Training*, NeurIPS 2018.
 //!
 //! # Mutation note
 //!

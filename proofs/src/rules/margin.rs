@@ -15,7 +15,8 @@
 //!
 //! A step of length `r` lowers `f_y − f_j` by at most `L_yj r`; with `L`-Lipschitz features `φ`, `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` and Cauchy–Schwarz gives
 //! `L_yj = L ‖ŵ_y − ŵ_j‖`.
-//! The rule `margin / √2` is not sound for a row-normalised head: two rows can be `2` apart. Fewer than all rivals is not sound either.
+//! The rule `margin / √2` is what comes out where the logits are the features, and only there: it is not sound for a row-normalised head, two rows of which can
+//! be `2` apart. Fewer than all rivals is not sound either.
 //!
 //! # Source
 //!
@@ -81,6 +82,7 @@ impl Judgement {
 #[derive(Debug)]
 pub struct Margins<'a> {
     certificate: &'a NetworkCertificate<'a>,
+    /// Empty where the logits are the features: no two rows are tied.
     bias: &'a [f64],
     distances: Vec<Interval>,
     /// Lipschitz bounds of `f_a − f_b`.
@@ -122,7 +124,7 @@ impl<'a> Margins<'a> {
     pub fn new(certificate: &'a NetworkCertificate<'a>) -> Result<Self, CheckError> {
         let rows = certificate.head();
         let classes = rows.classes();
-        let (_, bias) = certificate.map().head();
+        let bias = certificate.map().head().map_or(&[][..], |(_, bias)| bias);
         if classes < 2 {
             return Err(CheckError::Shape {
                 what: "classes",

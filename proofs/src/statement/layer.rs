@@ -1,7 +1,12 @@
 //! The closed set of maps that have a rule.
 
+use super::activation::{Activation, ChannelActivation};
 use super::decimal::Decimal;
-use super::network::Shape;
+use super::dense_formula::{DenseFormula, Sandwich};
+use super::groupwise::{Groupwise, Paired};
+use super::network::{Shape, require_size};
+use super::resample::Resample;
+use super::residual::ResidualBlock;
 use super::tensor::{Kernel, Matrix, check_finite};
 use crate::error::CheckError;
 
@@ -32,18 +37,23 @@ pub enum Scale {
         /// Shape `(inner,)`, not negative.
         factor: Vec<f64>,
     },
+    /// `T = ‖A‖₂² I` with the exact operator norm, that of the zero-padded convolution on the layer's own images: convex potential layers.
+    Norm,
+    /// `T = ‖A‖_F² I`, dense only.
+    Frobenius,
 }
 
 /// The largest `|q|` for which the deployed float32 exponentials and their products are finite.
 pub const Q_LIMIT: f64 = 80.0;
 
 impl Scale {
-    /// The vector that the scale carries, `(inner,)`.
+    /// The vector that the scale carries, `(inner,)`; nothing where `T` follows from the weight alone.
     #[must_use]
     pub fn values(&self) -> &[f64] {
         match self {
             Self::RowSum { q } | Self::Weighted { q } => q,
             Self::Stored { factor } => factor,
+            Self::Norm | Self::Frobenius => &[],
         }
     }
 
@@ -52,6 +62,7 @@ impl Scale {
         let what = match self {
             Self::RowSum { .. } | Self::Weighted { .. } => "q",
             Self::Stored { .. } => "factor",
+            Self::Norm | Self::Frobenius => return Ok(()),
         };
         let values = self.values();
         check_length(what, inner, values)?;
@@ -72,43 +83,6 @@ impl Scale {
             }
         }
         Ok(())
-    }
-}
-
-/// A scalar activation with a known range of slopes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    /// `max(v, 0)`: slopes in `[0, 1]`.
-    Relu,
-    /// `v` for `v ≥ 0`, else `slope · v`: slopes between `slope` and 1, in either order.
-    LeakyRelu {
-        /// The factor of negative arguments, any finite number.
-        slope: f64,
-    },
-    /// `(eᵛ − e⁻ᵛ) / (eᵛ + e⁻ᵛ)`: slopes in `[0, 1]`.
-    Tanh,
-    /// `1 / (1 + e⁻ᵛ)`: slopes in `[0, 1/4]`.
-    Sigmoid,
-    /// `ln(1 + e^{βv}) / β` for every `v`: slopes in `[0, 1]`.
-    Softplus {
-        /// `β`, positive.
-        beta: f64,
-    },
-    /// `v` for `v ≥ 0`, else `eᵛ − 1`: slopes in `[0, 1]`.
-    Elu,
-}
-
-impl Activation {
-    /// The smallest and the largest slope `(σ(u) − σ(v)) / (u − v)`.
-    #[must_use]
-    pub fn slopes(self) -> (f64, f64) {
-        match self {
-            Self::Relu => (0.0, 1.0),
-            Self::LeakyRelu { slope } if slope <= 1.0 => (slope, 1.0),
-            Self::LeakyRelu { slope } => (1.0, slope),
-            Self::Sigmoid => (0.0, 0.25),
-            Self::Tanh | Self::Softplus { .. } | Self::Elu => (0.0, 1.0),
-        }
     }
 }
 
@@ -141,6 +115,15 @@ pub enum Operation {
 /// | `Activation` | any | same |
 /// | `Elementwise` | any, one operand an entry | same |
 /// | `NormalizedHead` | `(n,)` | `(classes,)` |
+/// | `ChannelActivation` | any, one parameter a unit | same |
+/// | `Groupwise` | any, units in whole groups | same; `Crelu` twice the units |
+/// | `Paired` | any, an even number of units | same; `Projection` half the units |
+/// | `Resample` | see [`Resample`] | |
+/// | `ResidualBlock` | `(n,)` | `(m,)` |
+/// | `DenseFormula` | `(n,)` | `(m,)` |
+/// | `Sandwich` | `(p,)` | `(q,)` |
+///
+/// A unit is a channel of an image or an entry of a vector.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
     /// `x ↦ (x − mean) / std`, a channel at a time.
@@ -205,6 +188,25 @@ pub enum Layer {
         /// `(classes,)`.
         bias: Vec<f64>,
     },
+    /// A scalar activation with parameters for each unit.
+    ChannelActivation(ChannelActivation),
+    /// An activation on groups of units.
+    Groupwise(Groupwise),
+    /// A map of pairs of units given by angles.
+    Paired(Paired),
+    /// Entries moved, dropped, added or pooled.
+    Resample(Resample),
+    /// `x ↦ A x + B σ(… σ(C_1 x + b_1) …) + c`: a path of its own beside hidden layers.
+    ResidualBlock(ResidualBlock),
+    /// `x ↦ Ŵ x + b` with a weight that is computed from free parameters.
+    DenseFormula {
+        /// `Ŵ`, `(m, n)`.
+        formula: DenseFormula,
+        /// `(m,)`.
+        bias: Vec<f64>,
+    },
+    /// `x ↦ √2 Aᵀ Ψ σ(√2 Ψ⁻¹ B x + b)`.
+    Sandwich(Sandwich),
 }
 
 impl Layer {
@@ -218,21 +220,19 @@ impl Layer {
                 Scale::RowSum { .. } => "sll-conv",
                 Scale::Weighted { .. } => "sll-conv-weighted",
                 Scale::Stored { .. } => "residual-conv",
+                Scale::Norm | Scale::Frobenius => "cpl-conv",
             },
             Self::ResidualDense { scale, .. } => match scale {
                 Scale::RowSum { .. } => "aol-dense",
                 Scale::Weighted { .. } => "sll-dense",
                 Scale::Stored { .. } => "residual-dense",
+                Scale::Norm => "cpl-dense",
+                Scale::Frobenius => "cpl-frobenius",
             },
             Self::AveragePool { .. } => "average-pool",
             Self::Flatten => "flatten",
             Self::Dense { .. } => "dense",
-            Self::Activation(Activation::Relu) => "relu",
-            Self::Activation(Activation::LeakyRelu { .. }) => "leaky-relu",
-            Self::Activation(Activation::Tanh) => "tanh",
-            Self::Activation(Activation::Sigmoid) => "sigmoid",
-            Self::Activation(Activation::Softplus { .. }) => "softplus",
-            Self::Activation(Activation::Elu) => "elu",
+            Self::Activation(activation) => activation.kind(),
             Self::Elementwise { operation, .. } => match operation {
                 Operation::Add => "add",
                 Operation::Subtract => "subtract",
@@ -240,10 +240,17 @@ impl Layer {
                 Operation::Divide => "divide",
             },
             Self::NormalizedHead { .. } => "normalized-head",
+            Self::ChannelActivation(activation) => activation.kind(),
+            Self::Groupwise(groupwise) => groupwise.kind(),
+            Self::Paired(paired) => paired.kind(),
+            Self::Resample(resample) => resample.kind(),
+            Self::ResidualBlock(_) => "residual-block",
+            Self::DenseFormula { formula, .. } => formula.kind(),
+            Self::Sandwich(_) => "sandwich",
         }
     }
 
-    /// Whether the layer has no weights: its bound follows from its kind and constants alone.
+    /// Whether the layer has no weight matrix: its bound follows from its kind and constants alone.
     #[must_use]
     pub const fn is_structural(&self) -> bool {
         match self {
@@ -252,8 +259,18 @@ impl Layer {
             | Self::AveragePool { .. }
             | Self::Flatten
             | Self::Activation(_)
-            | Self::Elementwise { .. } => true,
-            Self::ResidualConv { .. } | Self::ResidualDense { .. } | Self::Dense { .. } | Self::NormalizedHead { .. } => false,
+            | Self::Elementwise { .. }
+            | Self::ChannelActivation(_)
+            | Self::Groupwise(_)
+            | Self::Paired(_)
+            | Self::Resample(_) => true,
+            Self::ResidualConv { .. }
+            | Self::ResidualDense { .. }
+            | Self::Dense { .. }
+            | Self::NormalizedHead { .. }
+            | Self::ResidualBlock(_)
+            | Self::DenseFormula { .. }
+            | Self::Sandwich(_) => false,
         }
     }
 
@@ -261,8 +278,15 @@ impl Layer {
     ///
     /// # Errors
     ///
-    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`] or [`CheckError::OutOfRange`], naming the field.
+    /// [`CheckError::Shape`], [`CheckError::NotFinite`], [`CheckError::NotPositive`], [`CheckError::NotOrdered`] or [`CheckError::OutOfRange`], naming the
+    /// field; [`CheckError::TooLarge`] if the output has more than 2²⁴ numbers.
     pub fn output_shape(&self, input: Shape) -> Result<Shape, CheckError> {
+        let output = self.shape_behind(input)?;
+        require_size("sample", output)?;
+        Ok(output)
+    }
+
+    fn shape_behind(&self, input: Shape) -> Result<Shape, CheckError> {
         let image = |what| match input {
             Shape::Image { channels, height, width } => Ok((channels, height, width)),
             Shape::Flat(n) => Err(CheckError::Shape {
@@ -325,6 +349,10 @@ impl Layer {
                     });
                 }
                 check_length("bias", kernel.inner(), bias)?;
+                if *scale == Scale::Frobenius {
+                    let (rule, kind) = ("frobenius", self.kind());
+                    return Err(CheckError::RuleMismatch { rule, kind });
+                }
                 scale.validate(kernel.inner())?;
                 Ok(input)
             }
@@ -360,19 +388,7 @@ impl Layer {
                 image("flatten")?;
                 Ok(Shape::Flat(input.len()))
             }
-            Self::Activation(Activation::LeakyRelu { slope }) if !slope.is_finite() => Err(CheckError::NotFinite {
-                what: "slope",
-                index: Vec::new(),
-            }),
-            Self::Activation(Activation::Softplus { beta }) => match *beta > 0.0 && beta.is_finite() {
-                true => Ok(input),
-                false => Err(CheckError::NotPositive {
-                    what: "beta",
-                    index: 0,
-                    value: *beta,
-                }),
-            },
-            Self::Activation(_) => Ok(input),
+            Self::Activation(activation) => activation.validate().map(|()| input),
             Self::Elementwise { operation, operand } => {
                 check_length("operand", input.len(), operand)?;
                 let zero = |value: &f64| *value == 0.0 && *operation == Operation::Divide;
@@ -390,12 +406,38 @@ impl Layer {
                 check_length("bias", weight.rows(), bias)?;
                 Ok(Shape::Flat(weight.rows()))
             }
+            Self::ChannelActivation(activation) => activation.output_shape(input),
+            Self::Groupwise(groupwise) => groupwise.output_shape(input),
+            Self::Paired(paired) => paired.output_shape(input),
+            Self::Resample(resample) => resample.output_shape(input),
+            Self::ResidualBlock(block) => flat("input", block.inputs()).map(|()| Shape::Flat(block.outputs())),
+            Self::DenseFormula { formula, bias } => {
+                flat("input", formula.cols())?;
+                formula.validate()?;
+                check_length("bias", formula.rows(), bias)?;
+                Ok(Shape::Flat(formula.rows()))
+            }
+            Self::Sandwich(sandwich) => {
+                flat("input", sandwich.inputs())?;
+                sandwich.validate()?;
+                Ok(Shape::Flat(sandwich.outputs()))
+            }
+        }
+    }
+
+    /// Whether the deployed program reaches the layer's formula only in the limit of a power iteration.
+    #[must_use]
+    pub const fn assumes_convergence(&self) -> bool {
+        match self {
+            Self::DenseFormula { formula, .. } => formula.assumes_convergence(),
+            Self::ResidualConv { scale, .. } | Self::ResidualDense { scale, .. } => matches!(scale, Scale::Norm),
+            _ => false,
         }
     }
 }
 
 /// Checks that `values` holds `expected` finite numbers.
-fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
+pub(super) fn check_length(what: &'static str, expected: usize, values: &[f64]) -> Result<(), CheckError> {
     if values.len() != expected {
         return Err(CheckError::Shape {
             what,

@@ -42,6 +42,27 @@ impl Shape {
         }
     }
 
+    /// Number of units, the parts that an activation treats alike: the channels of an image, the entries of a vector.
+    #[must_use]
+    pub const fn units(self) -> usize {
+        match self {
+            Self::Image { channels, .. } => channels,
+            Self::Flat(n) => n,
+        }
+    }
+
+    /// The shape with another number of units.
+    pub(crate) const fn with_units(self, units: usize) -> Self {
+        match self {
+            Self::Image { height, width, .. } => Self::Image {
+                channels: units,
+                height,
+                width,
+            },
+            Self::Flat(_) => Self::Flat(units),
+        }
+    }
+
     /// The sizes as a list.
     #[must_use]
     pub fn sizes(self) -> Vec<usize> {
@@ -58,7 +79,7 @@ impl Shape {
 pub enum Output {
     /// The joint map into all classes.
     All,
-    /// The input of the last affine layer.
+    /// The input of the head; without a head all classes jointly.
     Features,
     /// One logit.
     Class(usize),
@@ -66,42 +87,44 @@ pub enum Output {
     Pair(usize, usize),
 }
 
-/// A network: the composition of its layers on a stated input shape. The last one is affine, the head: a
-/// [`Layer::NormalizedHead`] or a [`Layer::Dense`].
+/// A network: the composition of its layers on a stated input shape, into a vector of one logit a class.
+///
+/// A [`Layer::NormalizedHead`] or a [`Layer::Dense`] in the last place is the head. Behind any other layer the head is the identity: the logits are the features,
+/// whose joint bound every difference of two logits inherits with the factor `√2`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkMap {
     input: Shape,
     layers: Vec<Layer>,
+    classes: usize,
 }
 
 /// The most numbers that one sample may have between two layers: 128 MiB of float64.
 const ENTRIES_MOST: usize = 1 << 24;
 
-/// Number of entries of a shape, without overflow.
-fn entries(shape: Shape) -> u128 {
-    shape
-        .sizes()
+/// Refuses a sample with more numbers than any check holds.
+pub(super) fn require_size(what: &'static str, shape: Shape) -> Result<(), CheckError> {
+    let sizes = shape.sizes();
+    let entries = sizes
         .iter()
-        .fold(1u128, |product, size| product.saturating_mul(*size as u128))
+        .fold(1u128, |product, size| product.saturating_mul(*size as u128));
+    let most = ENTRIES_MOST as u128;
+    if entries > most {
+        return Err(CheckError::TooLarge { what, entries, most });
+    }
+    Ok(())
 }
 
 impl NetworkMap {
-    /// Builds the map after checking that every layer accepts the output of the one before, that a head stands
-    /// last, and that nothing but the first layer normalises.
+    /// Builds the map after checking that every layer accepts the output of the one before, that the last one gives a vector, and
+    /// that nothing but the first layer normalises.
     ///
     /// # Errors
     ///
     /// - [`CheckError::Shape`] and the other errors of [`Layer::output_shape`].
     /// - [`CheckError::TooLarge`] if a sample has more than 2²⁴ numbers somewhere.
-    /// - [`CheckError::Order`] if the last layer is no head, or a normalised head stands anywhere else.
+    /// - [`CheckError::Order`] if the last layer gives no vector, or a normalised head stands anywhere else.
     pub fn new(input: Shape, layers: Vec<Layer>) -> Result<Self, CheckError> {
-        if entries(input) > ENTRIES_MOST as u128 {
-            return Err(CheckError::TooLarge {
-                what: "input",
-                entries: entries(input),
-                most: ENTRIES_MOST as u128,
-            });
-        }
+        require_size("input", input)?;
         if input.len() == 0 {
             return Err(CheckError::Shape {
                 what: "input",
@@ -115,7 +138,7 @@ impl NetworkMap {
             let misplaced = match layer {
                 Layer::Normalize { .. } => index > 0 || last,
                 Layer::NormalizedHead { .. } => !last,
-                other => last && !matches!(other, Layer::Dense { .. }),
+                _ => false,
             };
             if misplaced {
                 return Err(CheckError::Order {
@@ -124,18 +147,18 @@ impl NetworkMap {
                 });
             }
             shape = layer.output_shape(shape)?;
-            if entries(shape) > ENTRIES_MOST as u128 {
-                return Err(CheckError::TooLarge {
-                    what: "sample",
-                    entries: entries(shape),
-                    most: ENTRIES_MOST as u128,
-                });
-            }
         }
-        if layers.is_empty() {
+        let Some(last) = layers.last() else {
             return Err(CheckError::Order { index: 0, kind: "none" });
+        };
+        if matches!(shape, Shape::Image { .. }) {
+            return Err(CheckError::Order {
+                index: layers.len() - 1,
+                kind: last.kind(),
+            });
         }
-        Ok(Self { input, layers })
+        let classes = shape.len();
+        Ok(Self { input, layers, classes })
     }
 
     /// Shape of one sample.
@@ -150,23 +173,26 @@ impl NetworkMap {
         &self.layers
     }
 
-    /// Number of classes: the rows of the head.
+    /// Number of classes: the length of the output.
     #[must_use]
-    pub fn classes(&self) -> usize {
-        self.head().0.rows()
+    pub const fn classes(&self) -> usize {
+        self.classes
     }
 
-    /// The weight `(classes, n)` and the bias `(classes,)` of the head, as stored.
-    ///
-    /// # Panics
-    ///
-    /// Never: [`NetworkMap::new`] has seen the head.
+    /// The weight `(classes, n)` and the bias `(classes,)` of the head, as stored; nothing where the logits are the features.
     #[must_use]
-    pub fn head(&self) -> (&Matrix, &[f64]) {
+    pub fn head(&self) -> Option<(&Matrix, &[f64])> {
         match self.layers.last() {
-            Some(Layer::NormalizedHead { weight, bias } | Layer::Dense { weight, bias }) => (weight, bias),
-            _ => unreachable!("a network ends in a head"),
+            Some(Layer::NormalizedHead { weight, bias } | Layer::Dense { weight, bias }) => Some((weight, bias)),
+            _ => None,
         }
+    }
+
+    /// The layers up to the features: all but the head, if there is one.
+    #[must_use]
+    pub fn body(&self) -> &[Layer] {
+        let heads = usize::from(self.head().is_some());
+        &self.layers[..self.layers.len() - heads]
     }
 
     /// The shapes that enter each layer, one a layer.

@@ -117,7 +117,7 @@ pub(crate) fn honest_claim(prepared: &Prepared<'_>) -> LayerClaim {
                 },
             }
         }
-        Layer::ResidualConv { .. } | Layer::ResidualDense { .. } => LayerClaim {
+        Layer::ResidualConv { .. } | Layer::ResidualDense { .. } | Layer::Sandwich(_) => LayerClaim {
             lipschitz: 1.0,
             witness: Witness::Formula { inside: None },
         },
@@ -140,6 +140,13 @@ pub(crate) fn honest_claim(prepared: &Prepared<'_>) -> LayerClaim {
             LayerClaim {
                 lipschitz: lambda.sqrt() * (1.0 + 1e-12),
                 witness: Witness::OperatorNorm { inside },
+            }
+        }
+        Layer::DenseFormula { formula, .. } => {
+            let reach = prepared.enclosed().expect("a weight").reach();
+            LayerClaim {
+                lipschitz: lipcert_proofs::rules::dense_formula::bound_up(formula, reach),
+                witness: Witness::Formula { inside: None },
             }
         }
         other => {

@@ -84,11 +84,20 @@ fn only_a_chain_that_fits_is_a_network() {
         height: 4,
         width: 4,
     };
-    for drop in [1, 4, 6] {
+    for drop in [1, 4] {
         let mut layers = layers(1.0);
         layers.remove(drop);
         assert!(NetworkMap::new(input, layers).is_err(), "{drop}");
     }
+    // Without the affine head the last residual layer gives the logits; without the flattening too they are no vector.
+    let mut headless = layers(1.0);
+    headless.truncate(6);
+    assert_eq!(NetworkMap::new(input, headless.clone()).expect("a network").classes(), 8);
+    headless.truncate(4);
+    assert!(matches!(
+        NetworkMap::new(input, headless),
+        Err(CheckError::Order { index: 3, .. })
+    ));
     let mut two_heads = layers(1.0);
     two_heads.push(two_heads[6].clone());
     assert!(matches!(

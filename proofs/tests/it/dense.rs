@@ -31,6 +31,7 @@ fn evaluate(map: &NetworkMap, input: &[f64]) -> Vec<BigRational> {
                 let slope = match activation {
                     Activation::Relu => zero(),
                     Activation::LeakyRelu { slope } => exact(*slope),
+                    Activation::Abs => exact(-1.0),
                     smooth => unreachable!("{smooth:?} has no exact values"),
                 };
                 x.into_iter().map(|v| if v < zero() { v * &slope } else { v }).collect()

@@ -13,6 +13,7 @@
 //! Fazlyab et al., *Efficient and accurate estimation of Lipschitz constants for deep neural networks*, NeurIPS 2019 (variants "Neuron" and "Layer"); Araujo et al., *A unified algebraic
 //! perspective on Lipschitz neural networks*, ICLR 2023 (residual blocks).
 
+use faer::MatRef;
 use nalgebra::DMatrix;
 
 use super::scale::layer_scales;
@@ -192,6 +193,16 @@ impl ChainProblem {
 /// Those of [`ChainProblem::new`], [`clarabel::solve`] and [`ChainProblem::solution`].
 pub fn solve(chain: &Chain, sharing: Sharing, options: &Options) -> Result<Solution, SolveError> {
     let assembled = ChainProblem::new(chain, None, sharing)?;
+    assembled.solution(&clarabel::solve(assembled.problem(), options)?)
+}
+
+/// Solves for the bound of a chain with a linear path around it, `(m, n_0)`, one multiplier a neuron.
+///
+/// # Errors
+///
+/// Those of [`ChainProblem::new`], [`clarabel::solve`] and [`ChainProblem::solution`].
+pub fn solve_with_path(chain: &Chain, path: MatRef<'_, f64>, options: &Options) -> Result<Solution, SolveError> {
+    let assembled = ChainProblem::new(chain, Some(&to_nalgebra(path)), Sharing::Neuron)?;
     assembled.solution(&clarabel::solve(assembled.problem(), options)?)
 }
 

@@ -1,0 +1,2 @@
+-- T = ‖W‖_F² I.
+return norm(w) ^ 2

@@ -1,0 +1,64 @@
+//! The README's table of families is the one in the code.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use lipcert_models::parameterization::{FAMILIES, Family, Standing};
+
+const BEGIN: &str = "<!-- families: begin -->\n";
+const END: &str = "<!-- families: end -->\n";
+
+/// The table in Markdown.
+fn table<'a>(families: impl Iterator<Item = &'a Family>) -> String {
+    let mut text = "| family | map | rule | source | verdict |\n|---|---|---|---|---|\n".to_owned();
+    let cell = |text: &str| text.replace('|', "\\|");
+    for family in families {
+        let verdict = match family.standing {
+            Standing::Certified => "certified".to_owned(),
+            Standing::Conditional(assumption) => format!("conditional: {assumption}"),
+        };
+        let (name, map, rule, source) = (family.name, cell(family.map), family.rule, cell(family.source));
+        writeln!(text, "| {name} | {map} | {rule} | {source} | {} |", cell(&verdict)).expect("a string grows");
+    }
+    text
+}
+
+/// `LIPCERT_BLESS=1 cargo test --test it families` writes the table anew.
+#[test]
+fn the_readme_lists_what_the_code_proves() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&path).expect("the README");
+    let start = readme.find(BEGIN).expect("the mark where the table begins") + BEGIN.len();
+    let end = readme.find(END).expect("the mark where the table ends");
+    let expected = table(FAMILIES.iter());
+    if std::env::var_os("LIPCERT_BLESS").is_some() {
+        let text = format!("{}{expected}{}", &readme[..start], &readme[end..]);
+        fs::write(&path, text).expect("the README can be written");
+        return;
+    }
+    assert_eq!(
+        &readme[start..end],
+        expected,
+        "`LIPCERT_BLESS=1 cargo test --test it families` writes the table anew"
+    );
+}
+
+#[test]
+fn names_are_unique_and_rules_are_known() {
+    let format = include_str!("../../proofs/FORMAT.md");
+    for (index, family) in FAMILIES.iter().enumerate() {
+        assert!(
+            FAMILIES[..index].iter().all(|other| other.name != family.name),
+            "{} twice",
+            family.name
+        );
+        for rule in family.rule.split(" + ") {
+            assert!(
+                format.contains(&format!("`{rule}`")),
+                "{}: rule `{rule}` is not in FORMAT.md",
+                family.name
+            );
+        }
+    }
+}
