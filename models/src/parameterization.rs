@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod aol;
 pub mod cpl;
+pub mod crc;
 pub mod frobenius;
 pub mod orthogonal;
 pub mod sandwich;
@@ -122,4 +123,5 @@ pub const FAMILIES: &[Family] = &[
     activation::ProjectionPool::FAMILY,
     activation::NActivation::FAMILY,
     activation::LipschitzPrelu::FAMILY,
+    crc::Head::FAMILY,
 ];

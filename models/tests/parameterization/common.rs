@@ -47,7 +47,10 @@ pub(crate) fn plain(layers: &[Layer], input: Shape) -> impl Fn(&[f64]) -> Vec<f6
     move |x| {
         let prepared = Prepared::<f64>::new(&map);
         let x = Array2::from_shape_vec((1, x.len()), x.to_vec()).unwrap();
-        prepared.apply(0, x.view()).unwrap().into_iter().collect()
+        let all = 0..map.layers().len();
+        all.fold(x, |x, layer| prepared.apply(layer, x.view()).unwrap())
+            .into_iter()
+            .collect()
     }
 }
 

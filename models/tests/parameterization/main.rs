@@ -4,6 +4,7 @@
 mod activation;
 mod common;
 mod cpl;
+mod crc;
 mod dense_formula;
 mod sandwich;
 mod sll;
