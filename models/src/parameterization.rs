@@ -11,6 +11,7 @@ pub mod aol_conv;
 pub mod bcop;
 pub mod conv_norm;
 pub mod cpl;
+pub mod crc;
 pub mod deep_residual;
 pub mod frobenius;
 pub mod lben;
@@ -148,4 +149,5 @@ pub const FAMILIES: &[Family] = &[
     soc::Conv::FAMILY,
     bcop::Conv::FAMILY,
     rko::Conv::FAMILY,
+    crc::Head::FAMILY,
 ];

@@ -1,11 +1,13 @@
 //! The only room of this crate that may round: directed operations, intervals, and the matrix work built on them.
 
 pub(crate) mod ball;
+pub(crate) mod boundary;
 pub(crate) mod chain;
 pub(crate) mod chain_dual;
 pub(crate) mod condition;
 pub(crate) mod conv_error;
 pub(crate) mod convolution_norm;
+pub mod curvature;
 pub mod dense_formula;
 pub mod directed;
 pub(crate) mod enclosed;

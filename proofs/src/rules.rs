@@ -23,6 +23,7 @@
 //! | [`last_layer`] | norms of the head, whole or by class or pair | `λ` |
 //! | [`compose`] | the bound of the whole map | one certificate a layer |
 //! | [`margin`] | a certified radius | enclosed logits |
+//! | [`curvature`] | the distance to a boundary, for a head dense, softplus, dense | none |
 //! | [`refutation`] | `A Aᵀ ⪯ T` is false | a vector |
 
 pub mod cholesky;
@@ -31,6 +32,7 @@ pub mod circular_spectrum;
 pub mod common_condition;
 pub mod compose;
 pub mod contraction;
+pub mod curvature;
 pub mod dense_formula;
 pub mod diagonal_dominance;
 pub mod equilibrium;

@@ -29,4 +29,5 @@ pub use network::{NetworkMap, Output, Shape};
 pub use resample::{BlockOrder, Over, Resample};
 pub use residual::{Hidden, ResidualBlock};
 pub use system::{Equilibrium, Feedback};
+pub(crate) use tensor::check_finite;
 pub use tensor::{Kernel, Matrix};

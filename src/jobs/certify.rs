@@ -9,6 +9,7 @@ use lipcert_proofs::certificate::ChainCertificate;
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
+use lipcert_proofs::rules::curvature::Curvature;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
 use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output};
 use rayon::prelude::*;
@@ -226,7 +227,11 @@ pub(super) fn certify_one(
             total: dataset.total(),
         },
         lipschitz: lipschitz_of(Output::All, certificate.as_ref()),
-        rule: "margin (pairwise over all classes)".to_owned(),
+        rule: if Curvature::applies(&network.map) {
+            "margin + curvature (pairwise over all classes)".to_owned()
+        } else {
+            "margin (pairwise over all classes)".to_owned()
+        },
         method: method.name().to_owned(),
         pairs: match &certificate {
             Some(certificate) => pair_bounds(certificate)?,

@@ -8,6 +8,7 @@ mod common;
 mod conv_norm;
 mod convolutions;
 mod cpl;
+mod crc;
 mod deep_residual;
 mod dense_formula;
 mod lben;

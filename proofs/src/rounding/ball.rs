@@ -113,7 +113,7 @@ impl Ball {
             error: 2.4e-17,
         };
         let rest = self.minus(Self::point(turns).times(ln_2));
-        let in_range = rest.magnitude() <= 0.36 && turns >= -1020.0 && turns <= 2.0;
+        let in_range = rest.magnitude() <= 0.36 && (-1020.0..=2.0).contains(&turns);
         if !in_range {
             return Self {
                 value: 0.0,

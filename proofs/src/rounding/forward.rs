@@ -18,6 +18,7 @@ use super::weightless::SampleMap;
 use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
+use crate::rules::curvature::Curvature;
 use crate::rules::operator_norm;
 use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Sandwich, Shape};
 
@@ -59,6 +60,16 @@ pub struct EnclosedLogits {
     local: Vec<f64>,
     feature_error: f64,
     errors: Vec<f64>,
+    before: Option<EnclosedVector>,
+}
+
+/// A computed vector with its error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnclosedVector {
+    /// The computed entries.
+    pub values: Vec<f64>,
+    /// Upper bound of the Euclidean distance to the exact vector.
+    pub error: f64,
 }
 
 impl EnclosedLogits {
@@ -78,6 +89,12 @@ impl EnclosedLogits {
     #[must_use]
     pub const fn feature_error_up(&self) -> f64 {
         self.feature_error
+    }
+
+    /// The input of the last three layers, if they are dense, softplus, dense.
+    #[must_use]
+    pub const fn before_mlp_head(&self) -> Option<&EnclosedVector> {
+        self.before.as_ref()
     }
 
     /// Upper bound of the part of a logit's error that arises in the head.
@@ -166,6 +183,8 @@ pub struct Evaluator<'a> {
     /// Nothing where the logits are the features.
     head: Option<Head<'a>>,
     classes: usize,
+    /// The step whose input is kept: the first of an MLP head.
+    kept: Option<usize>,
 }
 
 /// The affine layer in the last place.
@@ -194,6 +213,7 @@ impl Head<'_> {
                     local,
                     feature_error,
                     errors,
+                    before: None,
                 }
             })
             .collect()
@@ -218,6 +238,7 @@ impl<'a> Evaluator<'a> {
                 shapes.push(layer.input());
             }
         }
+        let kept = Curvature::applies(map).then(|| steps.len() - 2);
         let rows = certificate.head();
         let head = match map.head() {
             None => None,
@@ -238,6 +259,7 @@ impl<'a> Evaluator<'a> {
             shapes,
             head,
             classes: map.classes(),
+            kept,
         })
     }
 
@@ -291,7 +313,11 @@ impl<'a> Evaluator<'a> {
                 .map(norm_up)
                 .collect()
         };
-        for step in &self.steps[images..] {
+        let mut kept = None;
+        for (index, step) in self.steps.iter().enumerate().skip(images) {
+            if self.kept == Some(index) {
+                kept = Some((values.clone(), errors.clone()));
+            }
             let before = norms(&values);
             let mut new = vec![0.0; count];
             let bound = match step {
@@ -346,7 +372,17 @@ impl<'a> Evaluator<'a> {
                 *error = add_up(bound.carry_up(*error, before, after), new);
             }
         }
-        Ok(self.logits(&values, &errors))
+        let mut logits = self.logits(&values, &errors);
+        if let Some((values, errors)) = kept {
+            let samples = values.chunks_exact((values.len() / count.max(1)).max(1)).zip(errors);
+            for (logits, (values, error)) in logits.iter_mut().zip(samples) {
+                logits.before = Some(EnclosedVector {
+                    values: values.to_vec(),
+                    error,
+                });
+            }
+        }
+        Ok(logits)
     }
 
     /// The head; without one a logit is off by no more than all of them together.
@@ -361,6 +397,7 @@ impl<'a> Evaluator<'a> {
                 local: vec![0.0; self.classes],
                 feature_error,
                 errors: vec![feature_error; self.classes],
+                before: None,
             })
             .collect()
     }

@@ -140,7 +140,7 @@ impl<'a> NetworkCertificate<'a> {
     }
 
     /// The product of the bounds of the first `count` layers, rounded up.
-    fn product_up(&self, count: usize) -> f64 {
+    pub(crate) fn product_up(&self, count: usize) -> f64 {
         self.layers[..count]
             .iter()
             .fold(1.0, |product, layer| mul_up(product, layer.lipschitz()))

@@ -8,6 +8,9 @@
 //! `f_y − f_j = b_y − b_j` everywhere: it imposes nothing if that is positive, and the radius is 0 if it is not. The number that is printed
 //! is one float below, so that the closed ball is covered.
 //!
+//! For a network that ends dense, softplus, dense, [`super::curvature`] gives a radius for each pair too; of the two the larger counts. Pairs are looked at by the
+//! slower dual, the nearest first, until that cannot change the smallest.
+//!
 //! # Proof
 //!
 //! A step of length `r` lowers `f_y − f_j` by at most `L_yj r`; with `L`-Lipschitz features `φ`, `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` and Cauchy–Schwarz gives
@@ -26,10 +29,12 @@
 //! by the other).
 
 use crate::error::CheckError;
+use crate::rounding::curvature::AtPoint;
 use crate::rounding::directed::{add_up, div_down, div_up, max, min, mul_up, sub_down, sub_up};
 use crate::rounding::forward::EnclosedLogits;
 use crate::rounding::interval::Interval;
 use crate::rules::compose::NetworkCertificate;
+use crate::rules::curvature::Curvature;
 use crate::statement::Output;
 
 /// A certified l2 radius in units of the raw input; 0 where nothing is certified.
@@ -61,7 +66,7 @@ pub struct Judgement {
     pub margin: f64,
     /// Certified radius of the predicted class.
     pub radius: Radius,
-    /// Upper bound of what the rule could certify with exact logits: between the two a sample is undecided.
+    /// Upper bound of what the Lipschitz bounds could certify with exact logits, and at least the radius: between the two a sample is undecided.
     pub radius_limit: f64,
 }
 
@@ -74,7 +79,7 @@ impl Judgement {
 }
 
 /// Distances between the rows of a head and the bounds of the differences of logits, a pair at a time; they are the same for all samples.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Margins<'a> {
     certificate: &'a NetworkCertificate<'a>,
     /// Empty where the logits are the features: no two rows are tied.
@@ -83,6 +88,31 @@ pub struct Margins<'a> {
     /// Lipschitz bounds of `f_a − f_b`.
     bounds: Vec<f64>,
     classes: usize,
+    curved: Option<Curved<'a>>,
+}
+
+/// The head dense, softplus, dense, and the Lipschitz bound of what enters it.
+#[derive(Debug)]
+struct Curved<'a> {
+    rule: Curvature<'a>,
+    bound: f64,
+}
+
+impl Curved<'_> {
+    /// A radius in the raw input from a distance to the computed input of the head, whose error is `error`; nothing is 0.
+    fn radius_down(&self, distance: f64, error: f64) -> f64 {
+        let radius = div_down(sub_down(distance, error), self.bound);
+        let known = radius > 0.0;
+        if known { radius } else { 0.0 }
+    }
+}
+
+/// The radius that one rival leaves.
+struct Rival {
+    class: usize,
+    radius: f64,
+    /// Whether the dual could still raise it.
+    open: bool,
 }
 
 /// The most classes of which all pairs are kept.
@@ -130,6 +160,10 @@ impl<'a> Margins<'a> {
             distances,
             bounds,
             classes,
+            curved: Curvature::of(certificate.map()).map(|rule| Curved {
+                rule,
+                bound: certificate.product_up(certificate.layers().len() - 3),
+            }),
         })
     }
 
@@ -157,7 +191,14 @@ impl<'a> Margins<'a> {
             }
         }
         let predicted = (0..self.classes).fold(0, |top, class| if values[class] > values[top] { class } else { top });
+        let head = match (&self.curved, logits.before_mlp_head()) {
+            (Some(curved), Some(before)) if before.error.is_finite() => {
+                Some((curved, curved.rule.at(&before.values)?, before.error))
+            }
+            _ => None,
+        };
         let (mut margin, mut radius, mut limit) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
+        let mut rivals = Vec::with_capacity(self.classes);
         for rival in (0..self.classes).filter(|rival| *rival != predicted) {
             let (low, high) = self.difference(logits, predicted, rival);
             margin = min(margin, low);
@@ -170,9 +211,23 @@ impl<'a> Margins<'a> {
                 }
                 continue;
             }
-            radius = min(radius, div_down(low, bound));
+            let mut rival = Rival {
+                class: rival,
+                radius: div_down(low, bound),
+                open: false,
+            };
+            if let Some((curved, at, error)) = &head {
+                let distance = curved.rule.fast_down(at, predicted, rival.class).unwrap_or(0.0);
+                rival.radius = max(rival.radius, curved.radius_down(distance, *error));
+                rival.open = true;
+            }
+            rivals.push(rival);
             limit = min(limit, div_up(max(high, 0.0), bound));
         }
+        if let Some((curved, at, error)) = &head {
+            tighten(curved, at, *error, predicted, &mut rivals);
+        }
+        radius = rivals.iter().fold(radius, |least, rival| min(least, rival.radius));
         let open = max(radius, 0.0);
         let closed = if open > 0.0 && margin > 0.0 { open.next_down() } else { 0.0 };
         Ok(Judgement {
@@ -194,5 +249,20 @@ impl<'a> Margins<'a> {
         let carried = mul_up(distance, logits.feature_error_up());
         let error = add_up(carried, add_up(logits.local_error_up(y), logits.local_error_up(j)));
         (sub_down(sub_down(a, b), error), add_up(sub_up(a, b), error))
+    }
+}
+
+/// Raises the smallest radius by the dual until the dual has looked at it.
+fn tighten(curved: &Curved<'_>, at: &AtPoint, error: f64, predicted: usize, rivals: &mut [Rival]) {
+    loop {
+        let nearest = rivals
+            .iter_mut()
+            .reduce(|nearest, rival| if rival.radius < nearest.radius { rival } else { nearest });
+        let Some(rival) = nearest.filter(|rival| rival.open) else {
+            return;
+        };
+        let distance = curved.rule.tight_down(at, predicted, rival.class).unwrap_or(0.0);
+        rival.radius = max(rival.radius, curved.radius_down(distance, error));
+        rival.open = false;
     }
 }

@@ -103,6 +103,34 @@ proptest! {
     }
 }
 
+/// What a smooth activation rounds is part of the error of the features, on vectors and on images.
+#[test]
+fn smooth_activations_round() {
+    let image = Shape::Image {
+        channels: 1,
+        height: 1,
+        width: 1,
+    };
+    for (input, flatten) in [(Shape::Flat(1), vec![]), (image, vec![Layer::Flatten])] {
+        let head = Layer::Dense {
+            weight: matrix(1, 1, vec![1.0]),
+            bias: vec![0.0],
+        };
+        let layers = [vec![Layer::Activation(Activation::Tanh)], flatten, vec![head]].concat();
+        let map = NetworkMap::new(input, layers).expect("a network");
+        let certificate = certify(&map);
+        let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+        // Two samples: each has its own error. tanh 1/2 by mpmath.
+        let logits = evaluator.evaluate(Samples::Floats(&[0.5, -40.0])).expect("logits");
+        for (logits, expected) in logits.iter().zip([0.462_117_157_260_009_76, -1.0]) {
+            let error = logits.feature_error_up();
+            assert!(error > 0.0 && error < 1e-14 && logits.error_up(0) >= error, "{error:e}");
+            assert!((logits.values()[0] - expected).abs() <= error + 1e-16);
+        }
+        assert!(logits[0].feature_error_up() > logits[1].feature_error_up());
+    }
+}
+
 #[test]
 fn an_overflow_certifies_nothing() {
     let map = dense_network(&[matrix(1, 1, vec![1e140]), matrix(2, 1, vec![1.0, -1.0])], Activation::Relu);

@@ -14,6 +14,7 @@ mod compose;
 mod contraction;
 mod convolution;
 mod cpl;
+mod curvature;
 mod dense;
 mod dense_formula;
 mod diagonal_dominance;
