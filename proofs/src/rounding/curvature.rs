@@ -13,8 +13,8 @@ use super::ball::Ball;
 use super::directed::{
     add_down, add_up, div_down, div_up, gamma_up, max, min, mul_down, mul_up, norm_up, sqrt_down, sqrt_up, sub_down,
 };
-use super::gram::SmallGram;
 use super::kernels::dense::affine;
+use super::small_gram::SmallGram;
 use super::smooth::{softplus_slope, value};
 use super::spectral::prove_dense;
 use crate::error::CheckError;
