@@ -17,6 +17,7 @@ mod diagonal_dominance;
 mod format;
 mod formula;
 mod forward;
+mod forward_conv;
 mod gram_iteration;
 mod last_layer;
 mod lipsdp;
