@@ -74,8 +74,12 @@ fn every_kind_is_read() {
     );
     let layers = network.map.layers();
     assert!(matches!(&layers[0], Layer::Convolution { padding: Padding::Circular, bias, .. } if bias.len() == 2));
-    assert!(matches!(&layers[1], Layer::ConvFormula { formula: ConvFormula::Aol { epsilon, .. }, .. } if *epsilon == 1e-6));
-    assert!(matches!(&layers[3], Layer::ConvFormula { formula: ConvFormula::Spectral { sigma, .. }, .. } if *sigma == 1.5));
+    assert!(
+        matches!(&layers[1], Layer::ConvFormula { formula: ConvFormula::Aol { epsilon, .. }, .. } if epsilon.to_bits() == 1e-6f64.to_bits())
+    );
+    assert!(
+        matches!(&layers[3], Layer::ConvFormula { formula: ConvFormula::Spectral { sigma, .. }, .. } if sigma.to_bits() == 1.5f64.to_bits())
+    );
     assert!(matches!(&layers[4], Layer::SkewExponential(e) if e.terms == 6 && e.divisor == SkewDivisor::Stored(2.0)));
     assert!(
         matches!(&layers[5], Layer::SkewExponential(e) if e.divisor == SkewDivisor::LeastNorm && e.padding == Padding::Circular)

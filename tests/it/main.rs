@@ -9,6 +9,8 @@ mod certify;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod convolution;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dense;

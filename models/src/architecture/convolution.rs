@@ -49,7 +49,6 @@ impl DeclaredPadding {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
     pub(super) const fn is_zero(&self) -> bool {
         matches!(self, Self::Zero)
     }

@@ -17,6 +17,9 @@ use crate::statement::{Kernel, Matrix};
 ///
 /// Those of [`Gram::dense`] and [`Gram::lattice`] for the squares.
 pub(crate) fn squared_norm_up(gram: &Gram, steps: usize) -> Result<f64, CheckError> {
+    if (0..gram.inner()).all(|i| gram.is_zero_row(i)) {
+        return Ok(0.0);
+    }
     // Per level: the power of two on it before it was squared.
     let mut powers = Vec::new();
     let mut errors = vec![error_up(gram)];
@@ -24,7 +27,13 @@ pub(crate) fn squared_norm_up(gram: &Gram, steps: usize) -> Result<f64, CheckErr
     for _ in 1..steps {
         let (square, power) = squared(level.as_ref().unwrap_or(gram))?;
         powers.push(power);
-        errors.push(error_up(&square));
+        // Scaling down may lose bits of entries far below the largest, less than 1e-307 each of numbers that are at most near one.
+        let lost = if power < 1.0 {
+            mul_up(gram.approx_centre().len() as f64, 1e-290)
+        } else {
+            0.0
+        };
+        errors.push(add_up(error_up(&square), mul_up(lost, square.approx_centre().len() as f64)));
         level = Some(square);
     }
     let last = centre_norm_up(level.as_ref().unwrap_or(gram));
@@ -40,7 +49,6 @@ pub(crate) fn squared_norm_up(gram: &Gram, steps: usize) -> Result<f64, CheckErr
 fn squared(gram: &Gram) -> Result<(Gram, f64), CheckError> {
     let (n, span) = (gram.inner(), gram.span());
     let power = scale_near_one(gram.approx_centre());
-    // Entries far below the largest may lose bits, by less than a smallest subnormal each; `error_up` has room for them.
     let data: Vec<f64> = gram.approx_centre().iter().map(|value| value * power).collect();
     let square = if span == 1 {
         Gram::dense(&Matrix::new("gram", n, n, data)?)?
@@ -53,16 +61,13 @@ fn squared(gram: &Gram) -> Result<(Gram, f64), CheckError> {
 /// Upper bound of the spectral norm of the error of a Gram matrix, or of the lattice operator of a self-correlation.
 fn error_up(gram: &Gram) -> f64 {
     let n = gram.inner();
-    let entries = (n * gram.span() * gram.span()) as f64;
-    let rounded = if gram.span() == 1 {
+    if gram.span() == 1 {
         gram.scaled_error_up(&(0..n).collect::<Vec<_>>(), &vec![1.0; n])
     } else {
         let shifts = (gram.span() * gram.span()) as f64;
         let row = |i| (0..n).fold(0.0, |sum, j| add_up(sum, gram.entry_error_up(i, j)));
         mul_up(shifts, (0..n).map(row).fold(0.0, max))
-    };
-    // The scaling of the level before: an error below 1e-307 an entry, of numbers that are at most near one.
-    add_up(rounded, mul_up(entries, 1e-290))
+    }
 }
 
 /// Upper bound of the norm of the centre as an exact matrix or lattice operator.

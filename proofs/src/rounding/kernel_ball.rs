@@ -3,6 +3,8 @@
 //! A formula is evaluated entry by entry in interval arithmetic; the middles are the centre. The operator of the exact kernel differs from that of the
 //! centre by at most `√(largest row sum · largest column sum)` of the radii (Schur), on every image and under zero or circular padding.
 
+#![expect(clippy::float_arithmetic, reason = "the room that may round")]
+
 use std::borrow::Cow;
 
 use super::directed::{add_up, max, mul_up, sqrt_up};
@@ -40,16 +42,20 @@ impl<'a> KernelBall<'a> {
     fn of_formula(formula: &ConvFormula) -> Result<Self, CheckError> {
         let raw = formula.raw();
         let (channels, area) = (raw.channels(), raw.size() * raw.size());
-        let points = raw.data().iter().map(|value| Interval::point(*value));
-        let entries = points.enumerate();
+        let entries = raw.data().iter().map(|value| Interval::point(*value));
         match formula {
             ConvFormula::Aol { epsilon, .. } => {
                 let factors = aol_factors(raw, *epsilon)?;
-                Self::around(raw, entries.map(|(flat, entry)| entry.mul(factors[flat / area % channels])))
+                Self::around(
+                    raw,
+                    entries
+                        .enumerate()
+                        .map(|(flat, entry)| entry.mul(factors[flat / area % channels])),
+                )
             }
             ConvFormula::LinearResidual { .. } => Self::around(
                 raw,
-                entries.map(|(flat, entry)| {
+                entries.enumerate().map(|(flat, entry)| {
                     let same = flat / area % channels == flat / area / channels;
                     if same && flat % area == area / 2 {
                         entry.add(Interval::ONE)
@@ -58,9 +64,7 @@ impl<'a> KernelBall<'a> {
                     }
                 }),
             ),
-            ConvFormula::Spectral { sigma, .. } => {
-                Self::around(raw, entries.map(|(_, entry)| entry.div(Interval::point(*sigma))))
-            }
+            ConvFormula::Spectral { sigma, .. } => Self::around(raw, entries.map(|entry| entry.div(Interval::point(*sigma)))),
         }
     }
 

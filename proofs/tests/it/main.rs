@@ -22,6 +22,7 @@ mod equilibrium;
 mod format;
 mod formula;
 mod forward;
+mod forward_conv;
 mod gram_iteration;
 mod joint;
 mod last_layer;
