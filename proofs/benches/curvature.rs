@@ -19,10 +19,12 @@ fn numbers(length: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
+/// Keeps sums of a few hundred products near one.
+const SCALE: f64 = 1.0 / 16.0;
+
 fn network(features: usize, hidden: usize, classes: usize) -> NetworkMap {
     let dense = |rows, cols, seed| {
-        let scale = (cols as f64).sqrt().recip();
-        let data = numbers(rows * cols, seed).into_iter().map(|v| v * scale).collect();
+        let data = numbers(rows * cols, seed).into_iter().map(|v| v * SCALE).collect();
         Layer::Dense {
             weight: Matrix::new("weight", rows, cols, data).expect("a matrix"),
             bias: numbers(rows, seed + 1),

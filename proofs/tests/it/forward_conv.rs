@@ -4,7 +4,7 @@ use lipcert_proofs::certificate::{GramClaim, GramWitness, LayerCertificate, Laye
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::{operator_norm, taylor_remainder};
-use lipcert_proofs::statement::{ConvFormula, Divisor, Kernel, Layer, NetworkMap, Output, Padding, Shape, SkewExponential};
+use lipcert_proofs::statement::{ConvFormula, Kernel, Layer, NetworkMap, Output, Padding, Shape, SkewDivisor, SkewExponential};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ fn exact_layer(layer: &Layer, input: Shape, x: &[BigRational]) -> Vec<BigRationa
             (convolved(&entries, raw, *padding, x, size), bias)
         }
         Layer::SkewExponential(skew) => {
-            let Divisor::Stored(sigma) = skew.divisor else {
+            let SkewDivisor::Stored(sigma) = skew.divisor else {
                 unreachable!("irrational")
             };
             let adjoint = points(&skew.raw.adjoint());
@@ -97,7 +97,7 @@ fn claim(prepared: &Prepared<'_>) -> LayerClaim {
         lambda,
         witness: GramWitness::GramIteration { steps: 2 },
     };
-    let norm = operator_norm::bound_with_error_up(lambda, ball.error_up());
+    let norm = operator_norm::bound_up(lambda, ball.error_up());
     match prepared.layer() {
         Layer::SkewExponential(skew) => LayerClaim {
             lipschitz: taylor_remainder::bound_up(norm, skew.terms),
@@ -124,7 +124,7 @@ proptest! {
         let layers = vec![
             Layer::Convolution { kernel: kernel(2, 1, 3, seed[..18].to_vec()), bias: seed[18..20].to_vec(), padding },
             Layer::SkewExponential(SkewExponential {
-                raw: kernel(2, 2, 3, seed[20..56].to_vec()), divisor: Divisor::Stored(3.0), terms, bias: seed[56..58].to_vec(), padding: Padding::Zero,
+                raw: kernel(2, 2, 3, seed[20..56].to_vec()), divisor: SkewDivisor::Stored(3.0), terms, bias: seed[56..58].to_vec(), padding: Padding::Zero,
             }),
             Layer::ConvFormula {
                 formula: ConvFormula::LinearResidual { raw: kernel(2, 2, 3, seed[58..94].to_vec()) }, bias: seed[94..96].to_vec(), padding: Padding::Circular,
