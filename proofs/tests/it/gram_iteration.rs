@@ -114,6 +114,8 @@ fn the_error_of_the_entries_counts() {
     for steps in [1, 2, 6] {
         let lambda = prepared.gram_iteration_up(steps).expect("a bound");
         assert!(exact(lambda) >= squared && exact(lambda) - &squared < exact(1e-14) && squared > zero());
+        let below = prepared.check_gram(&by(GramWitness::GramIteration { steps }, value * value));
+        assert!(matches!(below, Err(CheckError::BoundTooSmall { .. })), "{steps}: {below:?}");
     }
 }
 
