@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::common::{
     by, convolution, convolutions, dense, exact, flat, image, kernel, largest_singular_value, matrices, matrix, stored, unrolled,
-    vector, zero,
+    vector,
 };
 use lipcert_proofs::statement::Scale;
 
