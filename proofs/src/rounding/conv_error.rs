@@ -11,6 +11,10 @@
 //! `‖ẑ_i − z_i‖ ≤ E_i ‖x̂‖`, where `z_i` is exact: `E_n = 0`, `Z_n = 1`,
 //! `E_i = (s E_{i+1} + (ε + γ_{n+3} ‖|K̂|‖) Z_{i+1}) / i + γ_3 (1 + (s + ε + ‖|K̂|‖) Z_{i+1} / i)`, `Z_i = 1 + (s / i) P_{i+1} + E_i` with `P` the same recursion
 //! without errors.
+//!
+//! # Mutation note
+//!
+//! `γ` left out of a convolution, or `E_1` replaced by 0: `forward_conv::the_rounding_of_a_long_sum_is_covered` went red.
 
 use super::directed::{add_up, div_up, gamma_up, max, mul_up, norm_up, sqrt_up, sum_up};
 use super::error_bound::{ErrorBound, LOST};

@@ -110,6 +110,90 @@ fn claim(prepared: &Prepared<'_>) -> LayerClaim {
     }
 }
 
+/// The certificate of layers on images with the identity as head.
+fn with_identity(map: &NetworkMap) -> NetworkCertificate<'_> {
+    let certificates = map.layers().iter().zip(map.input_shapes()).map(|(layer, shape)| {
+        let prepared = Prepared::new(layer, shape).expect("a layer");
+        LayerCertificate::check(&prepared, claim(&prepared)).expect("an honest claim")
+    });
+    NetworkCertificate::compose(map, certificates.collect(), Vec::new(), Output::All).expect("a certificate")
+}
+
+/// The layers, then `e_k` rows as head, so that logits are features.
+fn network(input: Shape, mut layers: Vec<Layer>) -> NetworkMap {
+    let n = layers
+        .iter()
+        .fold(input, |shape, layer| layer.output_shape(shape).expect("a shape"))
+        .len();
+    let identity: Vec<f64> = (0..n * n).map(|k| if k % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    layers.push(Layer::Flatten);
+    layers.push(Layer::NormalizedHead {
+        weight: matrix(n, n, identity),
+        bias: vec![0.0; n],
+    });
+    NetworkMap::new(input, layers).expect("a network")
+}
+
+/// One layer with long sums that cancel: the rounding is far above the last bit of the result, and covered.
+#[test]
+fn the_rounding_of_a_long_sum_is_covered() {
+    let n = 48;
+    let draw = |seed: usize, k: usize| ((seed * 7919 + k * k * 104_729 + k * 31) % 100_003) as f64 / 100_003.0 + 0.01;
+    let mut beyond = [false; 2];
+    for seed in 0..20 {
+        let raw = kernel(n, n, 1, (0..n * n).map(|k| draw(seed, k)).collect());
+        // Near the kernel of the matrix only in the sense that the terms are alike: the differences cancel.
+        let sample: Vec<f64> = (0..n).map(|k| 1.0 + draw(seed + 100, k) / 1e3).collect();
+        let plain = Layer::Convolution {
+            kernel: kernel(
+                1,
+                n,
+                1,
+                (0..n)
+                    .map(|k| {
+                        if k % 2 == 0 {
+                            1.0 / 3.0 + draw(seed, k)
+                        } else {
+                            -1.0 / 3.0 - draw(seed, k - 1)
+                        }
+                    })
+                    .collect(),
+            ),
+            bias: vec![0.0],
+            padding: Padding::Zero,
+        };
+        let skew = Layer::SkewExponential(SkewExponential {
+            raw,
+            divisor: Divisor::Stored(1.0),
+            terms: 4,
+            bias: vec![0.0; n],
+            padding: Padding::Zero,
+        });
+        for (which, layer) in [plain, skew].into_iter().enumerate() {
+            let input = image(n, 1, 1);
+            let point: Vec<BigRational> = sample.iter().map(|v| exact(*v)).collect();
+            let truth = exact_layer(&layer, input, &point);
+            let map = network(input, vec![layer]);
+            let certificate = with_identity(&map);
+            let logits = &Evaluator::new(&certificate)
+                .expect("an evaluator")
+                .evaluate(Samples::Floats(&sample))
+                .expect("logits")[0];
+            let squares = truth.iter().zip(logits.values()).fold(zero(), |sum, (t, v)| {
+                let error = exact(*v) - t;
+                sum + &error * &error
+            });
+            let bound = exact(logits.feature_error_up());
+            assert!(squares <= &bound * &bound, "{which} seed {seed}");
+            // More than the rounding of the last operations alone could explain.
+            let norm: f64 = logits.values().iter().map(|v| v * v).sum::<f64>().sqrt();
+            let last = exact(norm * 2.0 * f64::EPSILON);
+            beyond[which] |= squares > &last * &last;
+        }
+    }
+    assert_eq!(beyond, [true, true], "the test is sharp");
+}
+
 proptest! {
     /// Three kinds and a plain convolution behind one another, the channels going from 1 to 2 to 3; the head is `e_k` rows, so logits are features.
     #[test]
@@ -139,17 +223,8 @@ proptest! {
             point = exact_layer(layer, shape, &point);
             shape = layer.output_shape(shape).expect("a shape");
         }
-        let n = point.len();
-        let identity: Vec<f64> = (0..n * n).map(|k| if k % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
-        let mut all = layers;
-        all.push(Layer::Flatten);
-        all.push(Layer::NormalizedHead { weight: matrix(n, n, identity), bias: vec![0.0; n] });
-        let map = NetworkMap::new(input, all).expect("a network");
-        let certificates = map.layers().iter().zip(map.input_shapes()).map(|(layer, shape)| {
-            let prepared = Prepared::new(layer, shape).expect("a layer");
-            LayerCertificate::check(&prepared, claim(&prepared)).expect("an honest claim")
-        });
-        let certificate = NetworkCertificate::compose(&map, certificates.collect(), Vec::new(), Output::All).expect("a certificate");
+        let map = network(input, layers);
+        let certificate = with_identity(&map);
         let evaluator = Evaluator::new(&certificate).expect("an evaluator");
         let logits = &evaluator.evaluate(Samples::Floats(&sample)).expect("logits")[0];
         let mut squares = zero();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::common::{
     by, convolution, convolutions, dense, exact, flat, image, kernel, largest_singular_value, matrices, matrix, stored, unrolled,
-    vector, zero,
+    vector,
 };
 use lipcert_proofs::statement::Scale;
 
@@ -103,17 +103,25 @@ fn reject_table() {
     assert!(matches!(prepared.gram_iteration_up(8), Err(CheckError::TooLarge { .. })));
 }
 
-/// One number: the bound is not below its exact square, though its float64 square is.
+/// One number whose exact square is above its float64 square `c`, a number of few bits: `c` is no bound, though nothing else rounds.
 #[test]
 fn the_error_of_the_entries_counts() {
-    let value = 1.0 + 2f64.powi(-29);
-    let squared = exact(value) * exact(value);
-    assert!(exact(value * value) < squared);
-    let layer = plain(matrix(1, 1, vec![value]));
-    let prepared = Prepared::new(&layer, Shape::Flat(1)).expect("a layer");
-    for steps in [1, 2, 6] {
-        let lambda = prepared.gram_iteration_up(steps).expect("a bound");
-        assert!(exact(lambda) >= squared && exact(lambda) - &squared < exact(1e-14) && squared > zero());
+    let short = (1..1000).map(|m| 1.0 + f64::from(m) / f64::from(1 << 20));
+    let found: Vec<(f64, f64)> = short
+        .map(|c| (c.sqrt(), c))
+        .filter(|(value, c)| value * value <= *c && exact(*value) * exact(*value) > exact(*c))
+        .collect();
+    assert!(found.len() > 100);
+    for (value, c) in found.into_iter().take(20) {
+        let squared = exact(value) * exact(value);
+        let layer = plain(matrix(1, 1, vec![value]));
+        let prepared = Prepared::new(&layer, Shape::Flat(1)).expect("a layer");
+        for steps in [1, 2, 6] {
+            let lambda = prepared.gram_iteration_up(steps).expect("a bound");
+            assert!(exact(lambda) >= squared && exact(lambda) - &squared < exact(1e-14));
+            let below = prepared.check_gram(&by(GramWitness::GramIteration { steps }, c));
+            assert!(matches!(below, Err(CheckError::BoundTooSmall { .. })), "{steps}: {below:?}");
+        }
     }
 }
 
