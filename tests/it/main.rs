@@ -11,6 +11,8 @@ mod cli;
 #[cfg(test)]
 mod convolution;
 #[cfg(test)]
+mod curvature;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dense;
