@@ -16,7 +16,7 @@ pub(crate) fn approx(map: &NetworkMap, output: Output) -> Option<f64> {
         .all(|layer| matches!(layer, Layer::Flatten | Layer::PadChannels { .. }));
     let unknown = |layer: &Layer| match layer {
         Layer::Activation(Activation::LeakyRelu { slope }) => *slope > 1.0,
-        Layer::Activation(activation) => *activation != Activation::Relu,
+        Layer::Activation(activation) => !matches!(activation, Activation::Relu | Activation::Abs),
         _ => false,
     };
     if !untouched || map.layers().iter().any(unknown) {
