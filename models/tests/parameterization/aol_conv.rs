@@ -4,7 +4,8 @@ use lipcert_models::parameterization::aol_conv::Conv;
 use lipcert_proofs::statement::Padding;
 use proptest::prelude::*;
 
-use crate::convolutions::{bounded, flat, image, kernel, kernels, vector};
+use crate::common::vector;
+use crate::convolutions::{bounded, flat, image, kernel, kernels};
 
 #[test]
 fn worked_example() {

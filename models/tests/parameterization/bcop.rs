@@ -6,7 +6,8 @@ use lipcert_proofs::statement::{Matrix, Padding};
 use ndarray::Array2;
 use proptest::prelude::*;
 
-use crate::convolutions::{bounded, flat, image, paddings, vector};
+use crate::common::vector;
+use crate::convolutions::{bounded, flat, image, paddings};
 
 #[test]
 fn worked_example() {

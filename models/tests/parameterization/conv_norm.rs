@@ -5,7 +5,8 @@ use lipcert_models::parameterization::conv_norm::Conv;
 use lipcert_proofs::statement::Padding;
 use proptest::prelude::*;
 
-use crate::convolutions::{bounded, flat, image, kernel, kernels, vector};
+use crate::common::vector;
+use crate::convolutions::{bounded, flat, image, kernel, kernels};
 
 /// With the exact norm of the zero-padded operator as `σ`, the bound is that of the whole lattice, a little above 1; a norm that a power iteration has not
 /// reached yet gives a larger one, never 1.

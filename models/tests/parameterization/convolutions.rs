@@ -9,12 +9,6 @@ use serde_json::Value;
 
 use crate::common::{accepted, numbers, plain};
 
-/// One of the worked examples with digits.
-pub(crate) fn vector(name: &str) -> Value {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/vectors/{name}.json"));
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
 /// All numbers of a nested list, in order.
 pub(crate) fn flat(value: &Value) -> Vec<f64> {
     match value {

@@ -4,8 +4,8 @@ use lipcert_models::parameterization::soc::Conv;
 use lipcert_proofs::statement::{Padding, SkewDivisor, SkewExponential};
 use proptest::prelude::*;
 
-use crate::common::plain;
-use crate::convolutions::{bounded, flat, image, kernel, kernels, vector};
+use crate::common::{plain, vector};
+use crate::convolutions::{bounded, flat, image, kernel, kernels};
 
 #[test]
 fn worked_example() {
