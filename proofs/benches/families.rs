@@ -1,29 +1,20 @@
 //! Time of the proofs of a convolution 120 → 120, 3 × 3, on 32 × 32 images by each rule, and of a dense layer of 2048 neurons.
 
+mod common;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lipcert_proofs::certificate::{GramClaim, GramWitness, ImageSize, Prepared};
 use lipcert_proofs::statement::{Kernel, Layer, Matrix, Padding, Shape};
 
+use common::numbers;
+
 const IMAGE: Shape = Shape::Image {
     channels: 120,
     height: 32,
     width: 32,
 };
-
-/// Numbers in `[−1/2, 1/2)` from a linear congruential generator.
-fn numbers(count: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    (0..count)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
-        })
-        .collect()
-}
 
 fn convolution(padding: Padding) -> Layer {
     Layer::Convolution {

@@ -1,5 +1,7 @@
 //! Time of one image through the residual layers of two networks, and the peak of the machine beside it.
 
+mod common;
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -11,21 +13,10 @@ use lipcert_proofs::rounding::kernels::pool::average_pool;
 use lipcert_proofs::statement::{Kernel, Matrix};
 use pulp::{Arch, Simd, WithSimd};
 
+use common::numbers;
+
 /// Sizes of a network on 32 × 32 images: channels, inner channels, features, inner features.
 const NETWORKS: [(&str, usize, usize, usize, usize); 2] = [("narrow", 15, 5, 960, 256), ("small", 45, 5, 2880, 2048)];
-
-/// Numbers in `[−1/2, 1/2)` from a linear congruential generator.
-fn numbers(count: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    (0..count)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 11) as f64 / (1u64 << 53) as f64 - 0.5
-        })
-        .collect()
-}
 
 /// Twenty independent chains of fused multiply-adds.
 struct Peak {
