@@ -4,6 +4,7 @@
 //!
 //! Let `T_i = Σ_j |G_ij| w_j / w_i` with `w > 0`, `G = A Aᵀ` (or the lattice self-correlation of a kernel, the sum then also over shifts). Then
 //! `x ↦ x − 2 Aᵀ diag(T)⁻¹ relu(A x + b)` is 1-Lipschitz in the l2 norm, for every image size and zero padding. Rows that are zero are left out.
+//! The same holds for `T = ‖A‖₂² I`, the norm of a convolution being that on the layer's own images, and for `T = ‖A‖_F² I` of a dense layer.
 //!
 //! A convolution `K = P diag(d)` with `d_c = (Σ_{c'} Σ_s |R_{cc'}(s)| + ε)^{−1/2}` over its input channels, `ε ≥ 0`, is 1-Lipschitz under zero and circular padding.
 //!
@@ -21,7 +22,7 @@
 //!
 //! Araujo et al., ICLR 2023, Theorems 1 and 3 (`W` there is `Aᵀ` here, `q_i` there is `w_i = e^{q_i}` here). The deployed convolution has
 //! `w = 1`, see [`Scale::RowSum`]. `T = ‖A‖₂² I`: Meunier et al., *A Dynamical System Perspective for Lipschitz Neural Networks*, ICML 2022, Theorem 3.
-//! `w = 1`, see [`Scale::RowSum`]. Convolution by input channels: Prach and Lampert, ECCV 2022, Theorem 1 and Lemma 2.
+//! Convolution by input channels: Prach and Lampert, ECCV 2022, Theorem 1 and Lemma 2.
 //!
 //! # Mutation note
 //!
