@@ -31,7 +31,7 @@
 //!
 //! The value of `|p|` at `s` left out: `dense_formula::accept_table`, `bounds_hold` and `one_step_of_a_number` went red. A stored `σ` believed to be the norm:
 //! `accept_table`, `bounds_hold`. A negative offset admitted: `refused_by_name`. In the enclosure, the radius not carried through a step:
-//! `rational_weights_are_enclosed`; the rounding of a reflection left out: the same; the residual of the inverse left out: `ball::inverses_are_enclosed`; the norm
+//! `rational_weights_are_enclosed`; the rounding of a reflection left out: the same; the residual of the inverse left out: `matrix_ball::inverses_are_enclosed`; the norm
 //! taken a billionth below its eigenvalue: `operator_norm::both_ends_agree_with_singular_values`.
 
 use crate::rounding::directed::{add_down, add_up, div_down, div_up, max, min, mul_down, mul_up, sqrt_down, sqrt_up, sub_up};
