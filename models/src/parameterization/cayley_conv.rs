@@ -50,7 +50,8 @@ impl Parameterization for Conv {
 fn kept_norm(symbols: &Symbols) -> f64 {
     let side = symbols.side;
     let kept = symbols.matrices.iter().enumerate();
-    let squares = kept.filter_map(|(frequency, matrix)| (frequency % side <= side / 2).then(|| matrix.squared_norm_l2()));
+    let kept = kept.filter(|(frequency, _)| frequency % side <= side / 2);
+    let squares = kept.map(|(_, matrix)| matrix.squared_norm_l2());
     squares.sum::<f64>().sqrt()
 }
 
