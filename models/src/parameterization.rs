@@ -9,6 +9,7 @@ mod algebra;
 pub mod aol;
 pub mod aol_conv;
 pub mod bcop;
+pub mod cayley_conv;
 pub mod conv_norm;
 pub mod cpl;
 pub mod crc;
@@ -17,6 +18,7 @@ pub mod frobenius;
 pub mod lben;
 pub mod ldlt;
 pub mod linear_residual;
+pub mod lot;
 pub mod orthogonal;
 pub mod r2dn;
 pub mod residual_block;
@@ -26,6 +28,7 @@ pub mod sll;
 pub mod soc;
 pub mod spectral;
 pub mod structural;
+mod torus;
 
 use lipcert_proofs::CheckError;
 use lipcert_proofs::certificate::{ChainClaim, LayerClaim, Witness};
@@ -150,4 +153,6 @@ pub const FAMILIES: &[Family] = &[
     bcop::Conv::FAMILY,
     rko::Conv::FAMILY,
     crc::Head::FAMILY,
+    cayley_conv::Conv::FAMILY,
+    lot::Conv::FAMILY,
 ];

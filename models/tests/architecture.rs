@@ -260,7 +260,7 @@ fn malformed_declarations_are_refused() {
             "layer 0 (`normalize`): `mean` has shape [1], expected [3]",
         ),
         (r#""0.25""#, r#""-1""#, "std 0 is not positive"),
-        (r#""0.25""#, "0.25", "declaration in the metadata"),
+        (r#""0.25""#, "0.25", "declaration (--arch, or in the metadata)"),
         (
             r#""kind":"sll-dense","name":"4""#,
             r#""kind":"sll-dense","name":"7""#,

@@ -72,10 +72,10 @@ pub enum ArchitectureError {
         dtype: Dtype,
     },
     /// A declaration that is not the JSON object that it should be.
-    #[error("declaration in the metadata: {0}")]
+    #[error("declaration (--arch, or in the metadata): {0}")]
     Declaration(serde_json::Error),
     /// A declaration of another version.
-    #[error("declaration in the metadata has schema `{found}`, expected `{expected}`")]
+    #[error("declaration (--arch, or in the metadata) has schema `{found}`, expected `{expected}`")]
     Schema {
         /// The schema that is read.
         expected: &'static str,
@@ -129,7 +129,7 @@ pub enum ArchitectureError {
         padding: &'static str,
     },
     /// A preprocessing that is none.
-    #[error("declaration in the metadata: preprocess: {0}")]
+    #[error("declaration (--arch, or in the metadata): preprocess: {0}")]
     Preprocess(crate::preprocess::PreprocessError),
     /// The shape of the input cannot be told.
     #[error("{}", input(*channels, *side))]
