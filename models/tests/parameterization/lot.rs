@@ -35,6 +35,11 @@ fn not_orthogonal() {
     let (bound, singular) = dense(2, 2, vec![1.0, 0.0, 0.0, 0.001]);
     assert!(bound < 1.0 && bound > 0.9999, "{bound}");
     assert!(singular.iter().any(|value| *value < 0.1), "{singular:?}");
+    let expected = scalar(0.001, 1.0001_f64.hypot(1.01e-4) + 1e-4);
+    assert!(
+        singular.iter().any(|value| (value - expected).abs() < 1e-9),
+        "{singular:?} {expected}"
+    );
     let family = Conv {
         raw: kernel(2, 1, 1, vec![0.0; 2]),
         bias: vec![0.0; 2],
