@@ -135,10 +135,8 @@ fn describe(certificate: &LayerCertificate<'_>, result: &mut LayerResult) {
     });
     if let Some(inside) = witness.inside() {
         result.gram_lambda = Some(inside.lambda);
-        if !matches!(
-            certificate.layer(),
-            Layer::NormalizedHead { .. } | Layer::Dense { .. } | Layer::DenseFormula { .. }
-        ) {
+        // Only a residual layer has a condition to lie inside of.
+        if certificate.factor().is_some() {
             result.slack = Some(lipcert_proofs::rounding::directed::sub_down(1.0, inside.lambda));
         }
     }
