@@ -164,7 +164,7 @@ fn the_rounding_of_a_long_sum_is_covered() {
         };
         let skew = Layer::SkewExponential(SkewExponential {
             raw,
-            divisor: Divisor::Stored(1.0),
+            divisor: SkewDivisor::Stored(1.0),
             terms: 4,
             bias: vec![0.0; n],
             padding: Padding::Zero,
