@@ -1,7 +1,7 @@
 //! The weights of formula layers, enclosed.
 #![expect(clippy::float_arithmetic, reason = "the room that may round")]
 
-use super::directed::{add_up, div_up, gamma_up, max, min, mul_up, norm_up, sub_down, sub_up};
+use super::directed::{add_down, add_up, div_up, gamma_up, max, min, mul_up, norm_up, sub_down, sub_up};
 use super::gram::Gram;
 use super::head::norm_enclosed;
 use super::interval::Interval;
@@ -119,7 +119,7 @@ fn normalized(raw: &Matrix, divisor: &Divisor, offset: f64, bjorck: Option<Bjorc
     let total = sigma.add(power.mul(Interval::point(offset)));
     positive("divisor", 0, total)?;
     let reach = match divisor {
-        Divisor::Frobenius | Divisor::Norm => min(1.0, div_up(sigma.hi(), add_up(sigma.hi(), mul_down_power(power, offset)))),
+        Divisor::Frobenius | Divisor::Norm => min(1.0, div_up(sigma.hi(), add_down(sigma.hi(), mul_down_power(power, offset)))),
         Divisor::Stored(_) | Divisor::Vectors { .. } => div_up(operator_norm(&scaled)?.hi(), total.lo()),
     };
     let divided = MatrixBall::exact(&scaled)

@@ -372,6 +372,16 @@ proptest! {
         }
     }
 
+    /// A single weight with an offset in its last bits: the quotient is at most what is claimed, exactly.
+    #[test]
+    fn an_offset_in_the_last_bits(weight in 0.5..2.0f64, offset in 1e-17..1e-14f64) {
+        for divisor in [Divisor::Frobenius, Divisor::Norm] {
+            let formula = divided(matrix(1, 1, vec![weight]), divisor, offset, None);
+            let reach = EnclosedWeight::new(&formula).expect("a weight").reach();
+            prop_assert!(exact(weight) / (exact(weight) + exact(offset)) <= exact(reach));
+        }
+    }
+
     /// One step against a fine grid of singular values.
     #[test]
     fn one_step_of_a_number(norm in 0.0..3.0f64, beta in 0.0..1.0f64) {
