@@ -99,6 +99,16 @@ pub enum CheckError {
         /// The limit.
         most: u128,
     },
+    /// A check that would take too long.
+    #[error("`{what}` would take {work} multiplications, the limit is {most}")]
+    TooMuchWork {
+        /// Which check.
+        what: &'static str,
+        /// About how many.
+        work: u128,
+        /// The limit.
+        most: u128,
+    },
     /// A frequency grid too coarse for the stated image.
     #[error("grid {grid} is too coarse: need a power of two of at least {least} and at most {most}")]
     Grid {
@@ -143,4 +153,22 @@ pub enum CheckError {
         /// The other.
         second: f64,
     },
+}
+
+/// The most multiplications of one check: half an hour or so.
+const WORK_MOST: u128 = 1 << 43;
+
+/// Refuses a check of `repeats` times a product or factorisation of matrices with these three sizes.
+pub(crate) fn limit_work(what: &'static str, repeats: usize, sizes: [usize; 3]) -> Result<(), CheckError> {
+    let work = sizes
+        .iter()
+        .fold(repeats as u128, |work, size| work.saturating_mul(*size as u128));
+    if work > WORK_MOST {
+        return Err(CheckError::TooMuchWork {
+            what,
+            work,
+            most: WORK_MOST,
+        });
+    }
+    Ok(())
 }

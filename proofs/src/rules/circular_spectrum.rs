@@ -19,7 +19,7 @@
 //!
 //! Zero padding accepted: `circular_spectrum::not_for_zero_padding` went red. Height and width exchanged: `circular_spectrum::singular_values_agree`.
 
-use crate::error::CheckError;
+use crate::error::{CheckError, limit_work};
 use crate::rounding::gram::Gram;
 use crate::rounding::spectral::prove_on_grid;
 use crate::statement::Shape;
@@ -29,6 +29,7 @@ use crate::statement::Shape;
 /// # Errors
 ///
 /// - [`CheckError::TooLarge`] for an image of more than 2²⁰ pixels.
+/// - [`CheckError::TooMuchWork`] for too many channels at so many pixels.
 /// - [`CheckError::NotSemidefinite`] at the first frequency that fails.
 pub fn check(gram: &Gram, input: Shape, scale_down: &[f64], active: &[bool], lambda: f64) -> Result<(), CheckError> {
     const PIXELS_MOST: usize = 1 << 20;
@@ -43,5 +44,6 @@ pub fn check(gram: &Gram, input: Shape, scale_down: &[f64], active: &[bool], lam
             most: PIXELS_MOST as u128,
         });
     }
+    limit_work("circular-spectrum", height * width, [gram.inner(); 3])?;
     prove_on_grid(gram, scale_down, active, (height, width), lambda)
 }

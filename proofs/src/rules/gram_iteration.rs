@@ -22,7 +22,7 @@
 //! The root left out for the last level: `gram_iteration::worked_examples` went red. `δ` of the first level left out:
 //! `gram_iteration::the_error_of_the_entries_counts`.
 
-use crate::error::CheckError;
+use crate::error::{CheckError, limit_work};
 use crate::rounding::directed::mul_down;
 use crate::rounding::gram::Gram;
 use crate::rounding::iteration::squared_norm_up;
@@ -35,6 +35,7 @@ pub const STEPS_MOST: usize = 24;
 /// # Errors
 ///
 /// - [`CheckError::Shape`] for no step or more than [`STEPS_MOST`].
+/// - [`CheckError::TooMuchWork`] for too many steps with so large a matrix.
 /// - [`CheckError::TooLarge`] if a kernel has grown too large.
 /// - [`CheckError::BoundTooSmall`] if the bound is above `λ`.
 pub fn check(gram: &Gram, scale: f64, steps: usize, lambda: f64) -> Result<(), CheckError> {
@@ -45,6 +46,7 @@ pub fn check(gram: &Gram, scale: f64, steps: usize, lambda: f64) -> Result<(), C
             found: vec![steps],
         });
     }
+    limit_work("gram-iteration", steps, [gram.inner(); 3])?;
     let bound = squared_norm_up(gram, steps)?;
     let claimed = mul_down(lambda, scale);
     let proved = bound <= claimed;

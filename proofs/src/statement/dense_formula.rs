@@ -3,7 +3,7 @@
 use super::activation::Activation;
 use super::layer::{Q_LIMIT, check_length};
 use super::tensor::Matrix;
-use crate::error::CheckError;
+use crate::error::{CheckError, limit_work};
 
 /// A weight `Ŵ`, `(m, n)`, as a function of the parameters that a file stores. It is the exact real matrix; no float program's result.
 ///
@@ -164,7 +164,8 @@ impl DenseFormula {
                                 most: most as u128,
                             });
                         }
-                        Ok(())
+                        let (rows, cols) = (raw.rows(), raw.cols());
+                        limit_work("bjorck", 2 * iterations, [rows, cols, rows.min(cols)])
                     }
                     None => Ok(()),
                 }

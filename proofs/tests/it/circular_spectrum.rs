@@ -49,3 +49,21 @@ proptest! {
         prop_assert!(outcome.is_ok() || factor <= 1.0 + 1e-9);
     }
 }
+
+/// Evidence that would take hours to check is refused before it is looked at.
+#[test]
+fn work_is_limited() {
+    let channels = 1024;
+    let kernel = Kernel::new("kernel", channels, channels, 1, vec![0.0; channels * channels]).expect("a kernel");
+    let judged = judge(&kernel, image(channels, 128, 128), Padding::Circular, 1.0);
+    assert!(
+        matches!(
+            judged,
+            Err(CheckError::TooMuchWork {
+                what: "circular-spectrum",
+                ..
+            })
+        ),
+        "{judged:?}"
+    );
+}

@@ -392,3 +392,27 @@ proptest! {
         prop_assert!(bound <= most + 1e-5 * (1.0 + norm));
     }
 }
+
+/// Steps that would take hours are refused with the weight.
+#[test]
+fn work_is_limited() {
+    let n = 2048;
+    let raw = Matrix::new("weight", n, n, vec![0.0; n * n]).expect("a matrix");
+    let layer = Layer::DenseFormula {
+        formula: divided(
+            raw,
+            Divisor::Norm,
+            1.0,
+            Some(Bjorck {
+                beta: 0.5,
+                iterations: 1000,
+            }),
+        ),
+        bias: vec![0.0; n],
+    };
+    let judged = layer.output_shape(Shape::Flat(n));
+    assert!(
+        matches!(judged, Err(CheckError::TooMuchWork { what: "bjorck", .. })),
+        "{judged:?}"
+    );
+}
