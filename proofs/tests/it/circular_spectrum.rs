@@ -50,6 +50,28 @@ proptest! {
     }
 }
 
+/// The published bounds by Gram iteration, frequency by frequency, are bounds, and they end at the norm that is proved here.
+#[test]
+fn gram_iteration_ends_at_the_norm() {
+    let example = vector("spectral_bounds");
+    let k = kernel(3, 2, 3, flat(&example["K"]));
+    let (norm, bounds) = (
+        example["exact_circular_7"].as_f64().expect("a number"),
+        flat(&example["gram_conv_n7"]),
+    );
+    for bound in &bounds {
+        assert_eq!(
+            judge(&k, image(2, 7, 7), Padding::Circular, bound * bound * (1.0 + 1e-11)),
+            Ok(())
+        );
+    }
+    let last = bounds.last().expect("a bound");
+    assert!(
+        (last - norm).abs() < 1e-13 * norm && bounds.is_sorted_by(|a, b| a >= b),
+        "{bounds:?}"
+    );
+}
+
 /// Evidence that would take hours to check is refused before it is looked at.
 #[test]
 fn work_is_limited() {
