@@ -401,3 +401,28 @@ proptest! {
         }
     }
 }
+
+/// The enclosed evaluation of a block allows for at most one rounding an entry and for activations that keep 0.
+#[test]
+fn smooth_activations_are_refused() {
+    let one = || Matrix::new("weight", 1, 1, vec![1.0]).expect("a matrix");
+    let block = |activation| {
+        let hidden = Hidden {
+            weight: one(),
+            bias: vec![0.0],
+        };
+        ResidualBlock::new(None, vec![hidden], activation, one(), vec![0.0])
+    };
+    for activation in [
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::Softplus { beta: 1.0 },
+        Activation::Elu,
+    ] {
+        let (rule, kind) = ("residual-lmi", activation.kind());
+        assert_eq!(block(activation).map(|_| ()), Err(CheckError::RuleMismatch { rule, kind }));
+    }
+    for activation in [Activation::Relu, Activation::Abs, Activation::LeakyRelu { slope: -2.0 }] {
+        assert!(block(activation).is_ok());
+    }
+}
