@@ -13,5 +13,6 @@ pub mod inspect;
 pub mod network;
 pub mod parameterization;
 pub mod preprocess;
+pub mod training;
 
 pub use error::ModelError;

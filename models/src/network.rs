@@ -9,13 +9,13 @@ use lipcert_proofs::statement::{
 };
 
 use crate::architecture::{
-    Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, alias, angle_fields, too_large,
-    torch_names,
+    Architecture, ArchitectureError, ChannelKind, MAX_SIDE, Plan, PlannedLayer, ScaleKind, angle_fields, too_large,
 };
-use crate::checkpoint::{Checkpoint, FileError, TensorError, position};
+use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
 use crate::parameterization::activation;
 use crate::preprocess::Preprocess;
+use crate::training::parameters;
 
 /// What the caller knows beyond the file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -177,30 +177,7 @@ impl Builder<'_> {
 
     /// Reads one tensor, finite numbers only.
     fn read(&self, layer: &str, field: &str) -> Result<Vec<f64>, ModelError> {
-        let mut tensor = format!("{layer}.{field}");
-        if self.checkpoint.tensor(&tensor).is_none() {
-            let mut others = alias(layer, field).into_iter().chain(torch_names(layer, field));
-            if let Some(other) = others.find(|other| self.checkpoint.tensor(other).is_some()) {
-                tensor = other;
-            }
-        }
-        let values = self.checkpoint.read(&tensor)?;
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
-            Some(flat) => {
-                let shape = self.checkpoint.tensor(&tensor).map_or(&[] as &[usize], |info| &info.shape);
-                Err(ModelError::File {
-                    path: self.checkpoint.path().to_owned(),
-                    cause: Box::new(FileError::Tensor {
-                        tensor,
-                        cause: TensorError::NotFinite {
-                            index: position(shape, flat),
-                            value: values[flat],
-                        },
-                    }),
-                })
-            }
-        }
+        parameters::read(self.checkpoint, layer, field)
     }
 
     fn scale(&self, layer: &str, kind: ScaleKind) -> Result<Scale, ModelError> {

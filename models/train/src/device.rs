@@ -1,0 +1,83 @@
+//! Opening libtorch: the CUDA half first, if there is one.
+
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
+
+use lipcert_models::training::job::{self, Doctor};
+use tch::Cuda;
+
+use crate::TrainError;
+
+/// What came of opening the CUDA half: nothing, or the loader's words.
+static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
+
+/// Opens the CUDA half of libtorch, once; must come before every other call, because libtorch remembers what it found at the first one.
+///
+/// # Errors
+///
+/// The words of the loader, if there is no such library; the CPU half works all the same.
+pub fn open() -> Result<(), String> {
+    OPENED.get_or_init(open_cuda).clone()
+}
+
+#[expect(unsafe_code, reason = "a library is opened by name")]
+fn open_cuda() -> Result<(), String> {
+    let name = CString::new("libtorch_cuda.so").map_err(|error| error.to_string())?;
+    // SAFETY: `name` is a C string that outlives the call; the library's initialisers are those of libtorch, whose other half this program is
+    // linked with; it is never closed.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    if !handle.is_null() {
+        return Ok(());
+    }
+    // SAFETY: dlerror has no arguments; it returns null or a C string that is valid until the next call in this thread.
+    let words = unsafe {
+        let words = libc::dlerror();
+        if words.is_null() {
+            c"unknown error"
+        } else {
+            CStr::from_ptr(words)
+        }
+    };
+    Err(words.to_string_lossy().into_owned())
+}
+
+/// The version of libtorch that the program is built for.
+pub const LIBTORCH: &str = "2.11.0";
+
+/// What libtorch and CUDA say about themselves.
+#[must_use]
+pub fn doctor() -> Doctor {
+    let opened = open();
+    let devices = Cuda::device_count();
+    Doctor {
+        libtorch: LIBTORCH.to_owned(),
+        threads: tch::get_num_threads(),
+        cuda_devices: devices,
+        cuda_error: opened.err(),
+        cudnn: devices > 0 && Cuda::cudnn_is_available(),
+    }
+}
+
+/// The device that a job asks for.
+///
+/// `local_rank` is the number of this process on its machine, where there are several.
+///
+/// # Errors
+///
+/// [`TrainError::NoCuda`].
+pub fn choose(asked: job::Device, local_rank: usize) -> Result<tch::Device, TrainError> {
+    let opened = open();
+    let devices = Cuda::device_count();
+    let found = |index: usize| i64::try_from(index).is_ok_and(|index| index < devices);
+    match asked {
+        job::Device::Cpu => Ok(tch::Device::Cpu),
+        job::Device::Auto if found(local_rank) => Ok(tch::Device::Cuda(local_rank)),
+        job::Device::Auto => Ok(tch::Device::Cpu),
+        job::Device::Cuda(index) if found(index) => Ok(tch::Device::Cuda(index)),
+        job::Device::Cuda(index) => Err(TrainError::NoCuda {
+            index,
+            devices,
+            cause: opened.err().map_or_else(String::new, |cause| format!(" ({cause})")),
+        }),
+    }
+}

@@ -1,0 +1,66 @@
+//! Why training cannot go on.
+
+use std::path::PathBuf;
+
+use lipcert_models::ModelError;
+use lipcert_models::data::DataError;
+use lipcert_models::training::config::ConfigError;
+use lipcert_models::training::recipe::RecipeError;
+use thiserror::Error;
+
+/// Why a job cannot be done. Every variant carries what the user must look at.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The network that it describes.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// The model file.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The samples.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// libtorch.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// A file that cannot be read or written.
+    #[error("`{path}`: {cause}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A layer that has no gradient here.
+    #[error("layer {index} `{name}`: a layer of this kind cannot be trained")]
+    Untrainable {
+        /// Place among the layers.
+        index: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A number that is no number any more.
+    #[error("step {step}: {what} of layer `{layer}` is not finite")]
+    NotFinite {
+        /// Which step, from 0.
+        step: usize,
+        /// The first layer whose output, or the name of the tensor whose gradient or value is not finite.
+        layer: String,
+        /// `output`, `gradient` or `weight`.
+        what: &'static str,
+    },
+    /// There is no such device.
+    #[error("there is no CUDA device {index}: {devices} found{cause}")]
+    NoCuda {
+        /// The device that was asked for.
+        index: usize,
+        /// How many there are.
+        devices: i64,
+        /// Why the CUDA half of libtorch could not be opened, in brackets, if so.
+        cause: String,
+    },
+}

@@ -1,0 +1,4 @@
+//! Tests of the training crate, in one binary.
+
+mod agreement;
+mod common;
