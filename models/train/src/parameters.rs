@@ -98,6 +98,12 @@ impl Parameters {
         self.list.iter().map(|parameter| (parameter, &self.tensors[&parameter.name]))
     }
 
+    /// How many numbers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+    }
+
     /// Type of the numbers.
     #[must_use]
     pub const fn kind(&self) -> Kind {
