@@ -75,11 +75,11 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
     },
-    /// A tensor of a state that is missing or has another shape.
-    #[error("the state has no tensor `{tensor}` of the right shape")]
-    StateTensor {
-        /// Its name.
-        tensor: String,
+    /// A saved state that is not one of this training.
+    #[error("the saved state has no fitting tensor `{name}`")]
+    State {
+        /// Name of the tensor.
+        name: String,
     },
     /// No samples are left to train on.
     #[error("{samples} samples of which {held_out} are held out: none is left to train on")]

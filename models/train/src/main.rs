@@ -2,32 +2,32 @@
 //!
 //! The job is the first line. When the input ends, the program saves what it has and stops.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lipcert_models::training::job::{Event, Job};
-use lipcert_train::{attack, device, train};
+use lipcert_train::{device, train};
 
 fn main() -> ExitCode {
     // before any other call of libtorch
     let _ = device::open();
     let stopped = Arc::new(AtomicBool::new(false));
-    let mut lines = std::io::stdin().lines();
-    let job = match lines.next() {
-        Some(Ok(line)) => line,
-        Some(Err(error)) => return fail(&format!("standard input: {error}")),
-        None => return fail("there is no job on standard input"),
-    };
-    let job: Job = match serde_json::from_str(&job) {
+    let mut line = String::new();
+    match std::io::stdin().read_line(&mut line) {
+        Ok(0) => return fail("there is no job on standard input"),
+        Ok(_) => {}
+        Err(error) => return fail(&format!("standard input: {error}")),
+    }
+    let job: Job = match serde_json::from_str(&line) {
         Ok(job) => job,
         Err(error) => return fail(&format!("the job is malformed: {error}")),
     };
     let watched = Arc::clone(&stopped);
     std::thread::spawn(move || {
-        while let Some(Ok(_)) = lines.next() {}
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         watched.store(true, Ordering::Relaxed);
     });
     let stop = || stopped.load(Ordering::Relaxed);
@@ -41,11 +41,7 @@ fn main() -> ExitCode {
     let outcome = catch_unwind(AssertUnwindSafe(|| match &job {
         Job::Doctor => Ok(Event::Doctor(device::doctor())),
         Job::Train(task) => train::run(task, &mut report, &stop),
-        Job::Attack(task) => attack::run(task, &mut report, &stop).map(|file| Event::Finished {
-            file,
-            stopped: stop(),
-            best: None,
-        }),
+        Job::Attack(_) => unreachable!(),
     }));
     match outcome {
         Ok(Ok(event)) => {

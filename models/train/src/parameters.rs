@@ -101,7 +101,10 @@ impl Parameters {
     /// How many numbers there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.list.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum()
+        self.list
+            .iter()
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum()
     }
 
     /// Type of the numbers.

@@ -34,7 +34,10 @@ impl Samples {
             Pixels::Bytes { values: bytes, divisor } => (Tensor::f_from_slice(&bytes[values])?, Some(*divisor)),
             Pixels::Floats(floats) => (Tensor::f_from_slice(&floats[values])?.f_to_kind(Kind::Float)?, None),
         };
-        let labels: Vec<i64> = dataset.labels()[range.clone()].iter().map(|label| i64::from(*label)).collect();
+        let labels: Vec<i64> = dataset.labels()[range.clone()]
+            .iter()
+            .map(|label| i64::from(*label))
+            .collect();
         let shape = dataset.shape();
         let mut dimensions = vec![-1];
         dimensions.extend(sizes(&shape));

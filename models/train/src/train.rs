@@ -34,6 +34,11 @@ pub const STATE: &str = "state.safetensors";
 /// The numbers that a fresh network starts from.
 const INITIAL: &str = "initial.safetensors";
 
+/// What the names in the state begin with.
+const NETWORK: &str = "network.";
+const OPTIMIZER: &str = "optimizer.";
+const LOSS: &str = "loss.";
+
 /// Samples that are evaluated at once.
 const EVALUATED: i64 = 500;
 /// Least time between two reports of progress, in seconds.
@@ -116,7 +121,7 @@ impl<'t> Training<'t> {
             config,
             device,
             classes: 0,
-            criterion: Criterion::new(&config.loss),
+            criterion: Criterion::new(&config.loss, dataset.classes())?,
             optimizer: Optimizer::new(&config.optimizer, moving),
             augmentation: Augmentation::new(&config.augment),
             train: Samples::new(&dataset, 0..trained, device)?,
@@ -186,8 +191,9 @@ impl<'t> Training<'t> {
                 return Ok(true);
             }
             let within = self.position.step % each;
-            learning_rate = self.config.optimizer.rate() * schedule::rate(&self.config.schedule, self.position.step, self.steps());
-            let loss = self.step(&order, within, learning_rate)?;
+            let factor = schedule::rate(&self.config.schedule, self.position.step, self.steps());
+            learning_rate = self.config.optimizer.rate() * factor;
+            let loss = self.step(&order, within, factor)?;
             self.position.step += 1;
             let seconds = started.elapsed().as_secs_f64();
             let counts = &self.position.counts;
@@ -242,7 +248,7 @@ impl<'t> Training<'t> {
     }
 
     /// One step; returns the loss of the batch.
-    fn step(&mut self, order: &Tensor, within: usize, learning_rate: f64) -> Result<f64, TrainError> {
+    fn step(&mut self, order: &Tensor, within: usize, factor: f64) -> Result<f64, TrainError> {
         let batch = self.config.train.batch;
         let whole = within * batch..((within + 1) * batch).min(self.train.len());
         self.optimizer.zero();
@@ -277,8 +283,13 @@ impl<'t> Training<'t> {
         self.network.pull();
         self.require_finite_gradients()?;
         let train = &self.config.train;
-        self.optimizer.clip(train.clip_norm, train.clip_value);
-        self.optimizer.step(learning_rate);
+        if let Some(largest) = train.clip_norm {
+            self.optimizer.clip_norm(largest);
+        }
+        if let Some(largest) = train.clip_value {
+            self.optimizer.clip_value(largest);
+        }
+        self.optimizer.step(factor);
         Ok(loss)
     }
 
@@ -287,7 +298,7 @@ impl<'t> Training<'t> {
         let layers = &self.network.architecture().layers;
         let mut first = None;
         tch::no_grad(|| {
-            self.network.pass(images, |index, output| {
+            let _ = self.network.pass(images, |index, output| {
                 if first.is_none() && !finite(output) {
                     first = Some(layers[index].name.clone());
                 }
@@ -332,7 +343,12 @@ impl<'t> Training<'t> {
                 let logits = network.logits(&images);
                 let loss = self.criterion.observe(&logits, &labels, &distances, network.gain());
                 let (correct, certified) = metrics::count(&logits, &labels, &distances, network.gain(), self.config.train.radius);
-                counts.add(loss.double_value(&[]), usize::try_from(end - start).unwrap_or(0), correct, certified);
+                counts.add(
+                    loss.double_value(&[]),
+                    usize::try_from(end - start).unwrap_or(0),
+                    correct,
+                    certified,
+                );
                 start = end;
             }
         });
@@ -343,21 +359,20 @@ impl<'t> Training<'t> {
         }))
     }
 
-    /// Everything that changes.
+    /// Everything that changes but the position.
     fn tensors(&self) -> Vec<(String, Tensor)> {
         let network = self.network.parameters().iter();
         let mut all: Vec<(String, Tensor)> = network
-            .map(|(parameter, tensor)| (format!("network.{}", parameter.name), tensor.shallow_clone()))
+            .map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()))
             .collect();
-        let others = [("optimizer", self.optimizer.state()), ("loss", self.criterion.state())];
-        for (prefix, tensors) in others {
-            all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}.{name}"), tensor)));
+        for (prefix, tensors) in [(OPTIMIZER, self.optimizer.state()), (LOSS, self.criterion.state())] {
+            all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
         all
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        state::write(&self.path(STATE), &self.position, &self.tensors())
+    fn save(&self) -> Result<(), TrainError> {
+        state::write(&self.path(STATE), &self.position, self.tensors())
     }
 
     /// Goes on from the state in the folder.
@@ -367,8 +382,17 @@ impl<'t> Training<'t> {
         if position.identity != self.position.identity {
             return Err(TrainError::OtherState { path });
         }
-        let tensors = self.tensors();
-        state::restore("", tensors.iter().map(|(name, tensor)| (name.clone(), tensor)), &saved)?;
+        for (parameter, tensor) in self.network.parameters().iter() {
+            let name = format!("{NETWORK}{}", parameter.name);
+            match saved.iter().find(|(found, _)| *found == name) {
+                Some((_, numbers)) if numbers.size() == tensor.size() => {
+                    tch::no_grad(|| tensor.shallow_clone().copy_(numbers));
+                }
+                _ => return Err(TrainError::State { name }),
+            }
+        }
+        self.optimizer.restore(&below(&saved, OPTIMIZER))?;
+        self.criterion.restore(&below(&saved, LOSS))?;
         self.position = position;
         Ok(())
     }
@@ -380,6 +404,12 @@ impl<'t> Training<'t> {
             best: self.position.best.map(|(_, epoch)| epoch),
         }
     }
+}
+
+/// The tensors whose names have a prefix, without it.
+fn below(tensors: &[(String, Tensor)], prefix: &str) -> Vec<(String, Tensor)> {
+    let strip = |(name, tensor): &(String, Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
+    tensors.iter().filter_map(strip).collect()
 }
 
 /// How many samples at the end of the training split are held out.
@@ -422,7 +452,12 @@ fn start(task: &job::Train, dataset: &Dataset, device: Device) -> Result<Network
 fn settle(network: &Network, config: &Config) -> Result<(), TrainError> {
     let moving = config.finetune.map_or(Moving::All, |finetune| finetune.parameters);
     let learnt = |(parameter, tensor): &(&Parameter, &Tensor)| tensor.requires_grad() && !parameter.field.is_empty();
-    let last = network.parameters().iter().filter(learnt).map(|(parameter, _)| parameter.layer).max();
+    let last = network
+        .parameters()
+        .iter()
+        .filter(learnt)
+        .map(|(parameter, _)| parameter.layer)
+        .max();
     for (parameter, tensor) in network.parameters().iter() {
         let moves = match moving {
             Moving::All => true,
@@ -457,7 +492,9 @@ enum Purpose {
 fn mix(seed: u64, purpose: Purpose, place: usize) -> i64 {
     let mut state = seed;
     for part in [purpose as u64, place as u64] {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_add(part.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        state = state
+            .wrapping_add(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(part.wrapping_mul(0xd1b5_4a32_d192_ed03));
         state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         state ^= state >> 31;
