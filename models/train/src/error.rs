@@ -63,4 +63,10 @@ pub enum TrainError {
         /// Why the CUDA half of libtorch could not be opened, in brackets, if so.
         cause: String,
     },
+    /// A saved state that is not one of this training.
+    #[error("the saved state has no fitting tensor `{name}`")]
+    State {
+        /// Name of the tensor.
+        name: String,
+    },
 }

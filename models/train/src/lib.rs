@@ -9,6 +9,7 @@ pub mod device;
 pub mod error;
 pub mod initial;
 mod layers;
+pub mod loss;
 pub mod network;
 pub mod parameters;
 
