@@ -11,6 +11,7 @@ pub mod initial;
 mod layers;
 pub mod loss;
 pub mod network;
+pub mod optimizer;
 pub mod parameters;
 
 pub use error::TrainError;
