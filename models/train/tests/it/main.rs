@@ -4,3 +4,4 @@ mod agreement;
 mod common;
 mod loss;
 mod optimizer;
+mod schedule;
