@@ -2,3 +2,6 @@
 
 mod agreement;
 mod common;
+mod loss;
+mod optimizer;
+mod schedule;
