@@ -12,7 +12,7 @@ mod residual;
 mod sums;
 mod unitwise;
 
-use lipcert_models::architecture::{Plan, PlannedLayer};
+use lipcert_models::architecture::{Plan, PlannedLayer, ScaleKind};
 use lipcert_proofs::statement::Shape;
 use tch::Tensor;
 
@@ -58,16 +58,21 @@ pub(crate) struct Sealed {
 
 /// Whether a layer with this weight learns: it has a gradient, and gradients are on.
 fn learning(weight: &Tensor) -> bool {
-    weight.requires_grad() && weight.view_as(weight).requires_grad()
+    // what a view says does not depend on whether gradients are on, what a product says does
+    let entry = weight.flatten(0, -1).narrow(0, 0, 1);
+    weight.requires_grad() && (entry * 1.0).requires_grad()
 }
 
 /// Whether a parameter moves in training.
 ///
-/// `sigma`, `u`, `v` and `factor` are computed, and so a weight with a stored factor must stay as it is. Constants stay.
+/// `sigma`, `u`, `v` and `factor` are computed, and so a weight with a stored factor must stay as it is. A `q` that cancels has no gradient. Constants stay.
 pub(crate) fn learnt(plan: Plan, field: &str) -> bool {
-    use lipcert_models::architecture::ScaleKind::Stored;
     match plan {
-        Plan::Conv { scale: Stored, .. } | Plan::Dense { scale: Stored, .. } => field == "bias",
+        Plan::Conv { scale, .. } | Plan::Dense { scale, .. } => match scale {
+            ScaleKind::Stored => field == "bias",
+            ScaleKind::RowSum => field != "q",
+            ScaleKind::Weighted | ScaleKind::Norm | ScaleKind::Frobenius => true,
+        },
         Plan::Elementwise { .. } => false,
         _ => !matches!(field, "sigma" | "u" | "v" | "factor"),
     }
