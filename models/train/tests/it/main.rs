@@ -5,3 +5,4 @@ mod common;
 mod loss;
 mod optimizer;
 mod schedule;
+mod gradients;
