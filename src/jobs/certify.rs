@@ -26,7 +26,7 @@ use crate::results::{
 };
 
 /// Samples of one batch: the weights of a wide dense layer are read once a batch.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 
 /// Which samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
