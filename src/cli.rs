@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use self::train::{AttackArgs, FinetuneArgs, TrainArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lipcert::jobs::solve::Goal;
 use lipcert::results::Epsilon;
 use lipcert_proofs::statement::{Output, Shape};
 
 mod parse;
+pub(crate) mod train;
 
 /// Formally verifies Lipschitz-bounded neural networks
 #[derive(Debug, Parser)]
@@ -56,8 +58,17 @@ pub(crate) enum Command {
     Certify(CertifyArgs),
     Solve(SolveArgs),
     Explore(ExploreArgs),
+    Train(TrainArgs),
+    Finetune(FinetuneArgs),
+    Attack(AttackArgs),
     Report(ReportArgs),
     Demo(DemoArgs),
+    /// Say what this build and this machine can do
+    #[command(after_long_help = "\
+Examples:
+  lipcert doctor
+  lipcert doctor --json")]
+    Doctor,
 }
 
 /// Say what is in a model file and what is odd about it

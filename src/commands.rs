@@ -1,12 +1,15 @@
 //! The commands, one file each: arguments, then a job, then its result on the terminal, then a status.
 
+mod attack;
 mod certify;
 mod check;
 mod demo;
+mod doctor;
 mod explore;
 mod inspect;
 mod report;
 mod solve;
+mod train;
 mod verify;
 
 use anyhow::Context;
@@ -24,7 +27,7 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Status> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads));
         pool.build_global().context("cannot start the threads")?;
     }
-    let strict = cli.global.strict;
+    let (strict, threads) = (cli.global.strict, cli.global.threads);
     match &cli.command {
         Command::Inspect(args) => inspect::run(args, output),
         Command::Verify(args) => verify::run(args, strict, output),
@@ -32,8 +35,12 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> anyhow::Result<Status> {
         Command::Certify(args) => certify::run(args, strict, output),
         Command::Solve(args) => solve::run(args, strict, output),
         Command::Explore(args) => explore::run(args, strict, output),
+        Command::Train(args) => train::run(args, threads, strict, output),
+        Command::Finetune(args) => train::finetune(args, threads, strict, output),
+        Command::Attack(args) => attack::run(args, threads, strict, output),
         Command::Report(args) => report::run(args, output),
         Command::Demo(args) => demo::run(args, strict, output),
+        Command::Doctor => doctor::run(output),
     }
 }
 

@@ -1,8 +1,10 @@
 //! The jobs: files in, serialisable results out, no printing.
 
+pub mod attack;
 pub mod certify;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod explore;
 pub mod inspect;
 mod load;
@@ -12,6 +14,8 @@ mod prove;
 pub mod report;
 mod residual;
 pub mod solve;
+pub mod train;
+pub mod trainer;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -39,6 +43,12 @@ pub trait Progress: Sync {
     fn interval(&self, approx_dual: f64, approx_primal: f64);
     /// Whether the job should end with the best that it has.
     fn stopped(&self) -> bool;
+    /// What stands beside the steps, in place of what stood there.
+    fn note(&self, words: &str);
+    /// A part of the task ended.
+    fn remark(&self, words: &str);
+    /// Something that a reader of the result should know.
+    fn warn(&self, words: &str);
 }
 
 /// Nobody looks.
@@ -51,6 +61,37 @@ impl Progress for Unwatched {
     fn interval(&self, _: f64, _: f64) {}
     fn stopped(&self) -> bool {
         false
+    }
+    fn note(&self, _: &str) {}
+    fn remark(&self, _: &str) {}
+    fn warn(&self, _: &str) {}
+}
+
+/// Somebody who wanted an earlier part of the work to stop, and not this one.
+#[derive(Clone, Copy)]
+pub(crate) struct Unhurried<'p>(pub(crate) &'p dyn Progress);
+
+impl Progress for Unhurried<'_> {
+    fn begin(&self, task: &str, steps: usize) {
+        self.0.begin(task, steps);
+    }
+    fn advance(&self, steps: usize) {
+        self.0.advance(steps);
+    }
+    fn interval(&self, approx_dual: f64, approx_primal: f64) {
+        self.0.interval(approx_dual, approx_primal);
+    }
+    fn stopped(&self) -> bool {
+        false
+    }
+    fn note(&self, words: &str) {
+        self.0.note(words);
+    }
+    fn remark(&self, words: &str) {
+        self.0.remark(words);
+    }
+    fn warn(&self, words: &str) {
+        self.0.warn(words);
     }
 }
 

@@ -156,6 +156,18 @@ impl Progress for Output {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+
+    fn note(&self, words: &str) {
+        self.bar.set_message(printable(words));
+    }
+
+    fn remark(&self, words: &str) {
+        self.detail(words);
+    }
+
+    fn warn(&self, words: &str) {
+        self.warning(words);
+    }
 }
 
 /// Prints what the parser of the command line has to say: help and version are results, all else is bad usage.

@@ -12,10 +12,12 @@
 //! further in the same direction. Radii, margins and ε are in the ℓ2 norm, radii and ε in units of the raw input (a pixel in [0, 1]).
 //! Accuracies are fractions in [0, 1]. Times are wall-clock seconds.
 
+mod attacked;
 mod certified;
 mod checked;
 mod common;
 mod curve;
+mod diagnosed;
 mod epsilon;
 mod explored;
 mod inspected;
@@ -25,12 +27,15 @@ mod run;
 mod samples;
 mod several;
 mod solved;
+mod trained;
 mod verified;
 
+pub use attacked::{AttackSchema, Attacked, AttackedAt, AttackedSample, Contradiction, attacked_csv};
 pub use certified::{Certified, CertifiedAt, CertifySchema, PairBound};
 pub use checked::{CheckSchema, Checked};
 pub use common::{Data, FileHash, LayerResult, Lipschitz, Model, Semantics, SolverRemark, Tool, Verdict};
 pub use curve::{CurvePoint, curve};
+pub use diagnosed::{Diagnosed, DoctorSchema, Trainer};
 pub use epsilon::{Epsilon, EpsilonError};
 pub use explored::{
     Counterexample, CounterexampleKind, ExploreSchema, Explored, Form, MeasuredFamily, MeasuredWeight, Tightness, WeightCheck,
@@ -42,6 +47,7 @@ pub use run::Run;
 pub use samples::{Sample, samples_csv};
 pub use several::{CertifiedModels, Mean, MeanAt};
 pub use solved::{ClosedForm, SolveSchema, Solved, SolvedObjective, Weight};
+pub use trained::{ConfigFile, TrainSchema, Trained};
 pub use verified::{Verified, VerifySchema};
 
 /// A result as the bytes of a file: one JSON object and a line feed.

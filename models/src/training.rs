@@ -3,6 +3,7 @@
 //! Nothing here trains. The program that does is a crate of its own, because it needs libtorch; it gets a [`job::Job`] and answers with a stream of
 //! [`job::Event`]s, both JSON, so that whoever starts it needs neither libtorch nor its crate.
 
+pub mod candidates;
 pub mod config;
 pub mod job;
 pub mod parameters;

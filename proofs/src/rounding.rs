@@ -10,6 +10,7 @@ pub(crate) mod convolution_norm;
 pub mod curvature;
 pub mod dense_formula;
 pub mod directed;
+pub mod distance;
 pub(crate) mod enclosed;
 pub(crate) mod error_bound;
 pub mod factor;

@@ -1,6 +1,7 @@
 //! From the text of an argument to its value.
 
 use lipcert::jobs::solve::Goal;
+use lipcert_models::training::job::Device;
 use lipcert_proofs::statement::{Output, Shape};
 
 use super::Shard;
@@ -49,6 +50,18 @@ pub(super) fn shard(text: &str) -> Result<Shard, String> {
     parsed.ok_or_else(|| "expected `i/n` with i from 0 to n - 1, e.g. `0/4`".to_owned())
 }
 
+/// Reads `auto`, `cpu`, `cuda` or `cuda:N`.
+pub(super) fn device(text: &str) -> Result<Device, String> {
+    let parsed = match text.split_once(':') {
+        None if text == "auto" => Some(Device::Auto),
+        None if text == "cpu" => Some(Device::Cpu),
+        None if text == "cuda" => Some(Device::Cuda(0)),
+        Some(("cuda", index)) => index.parse().ok().map(Device::Cuda),
+        _ => None,
+    };
+    parsed.ok_or_else(|| "expected `auto`, `cpu`, `cuda` or `cuda:N`".to_owned())
+}
+
 /// Reads a number above zero.
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -76,6 +89,11 @@ mod tests {
         assert_eq!(goal("weighted:a:b.npy"), Ok(Goal::Weighted("a:b.npy".into())));
         for text in ["", "sum", "weighted", "weighted:", "max:1"] {
             assert!(goal(text).is_err(), "{text}");
+        }
+        assert_eq!(device("auto"), Ok(Device::Auto));
+        assert_eq!(device("cuda:3"), Ok(Device::Cuda(3)));
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cpu:0"] {
+            assert!(device(text).is_err(), "{text}");
         }
         assert_eq!(positive("7"), Ok(7));
         assert!(positive("0").is_err() && positive("-1").is_err());

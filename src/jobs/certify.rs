@@ -1,30 +1,32 @@
 //! How many samples of a data set no perturbation of a given size can change.
 
+mod pairs;
+
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use lipcert_models::data::{self, DataOptions, Dataset, PixelSlice, Shard};
-use lipcert_proofs::certificate::ChainCertificate;
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rounding::interval::Interval;
 use lipcert_proofs::rules::compose::NetworkCertificate;
 use lipcert_proofs::rules::curvature::Curvature;
 use lipcert_proofs::rules::margin::{Judgement, Margins};
-use lipcert_proofs::statement::{Chain, Layer, NetworkMap, Output};
+use lipcert_proofs::statement::Output;
 use rayon::prelude::*;
 
+use self::pairs::{pair_bounds, prove_pairs, resolve_for_pairs};
 use super::load::{Loaded, expand, load, shape_words};
-use super::multipliers::{self, Search};
 use super::prove::prove_layers;
-use super::verify::{Method, Solver, certificate_bytes, hash, lipschitz_of, resolve};
-use super::{ModelOptions, Onlooker, Progress};
+use super::verify::{Method, certificate_bytes, hash, lipschitz_of};
+use super::{ModelOptions, Progress};
 use crate::results::{
-    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, PairBound, Run, Sample, Semantics, Tool, curve,
+    Certified, CertifiedAt, CertifiedModels, CertifySchema, Data, Epsilon, LayerResult, Run, Sample, Semantics, Tool, curve,
 };
 
 /// Samples of one batch: the weights of a wide dense layer are read once a batch.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 
 /// Which samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +141,26 @@ pub(super) fn certify_one(
     command: &str,
     progress: &dyn Progress,
 ) -> anyhow::Result<OneRun> {
+    let proof = prove(loaded, dataset, method, progress)?;
+    count(&proof, loaded, dataset, epsilons, command, progress)
+}
+
+/// What is proved of a network before any sample is looked at.
+pub(super) struct Proof<'a> {
+    start: Instant,
+    method: Method,
+    layers: Vec<LayerResult>,
+    /// Nothing if a layer is not proved.
+    pub(super) certificate: Option<NetworkCertificate<'a>>,
+}
+
+/// Proves the bounds of one network that takes the samples and tells their classes apart.
+pub(super) fn prove<'a>(
+    loaded: &'a Loaded,
+    dataset: &Dataset,
+    method: Method,
+    progress: &dyn Progress,
+) -> anyhow::Result<Proof<'a>> {
     let start = Instant::now();
     let path = &loaded.model.path;
     let network = &loaded.network;
@@ -167,9 +189,30 @@ pub(super) fn certify_one(
         (method, Vec::new())
     };
     let (layers, certificate) = layers.compose(network, chains, Output::All)?;
+    Ok(Proof {
+        start,
+        method,
+        layers,
+        certificate,
+    })
+}
+
+/// Judges every sample.
+pub(super) fn count(
+    proof: &Proof<'_>,
+    loaded: &Loaded,
+    dataset: &Dataset,
+    epsilons: &[Epsilon],
+    command: &str,
+    progress: &dyn Progress,
+) -> anyhow::Result<OneRun> {
+    let certificate = proof.certificate.as_ref();
     let evaluation = Instant::now();
-    let judged = match &certificate {
-        Some(certificate) => Some(judge_all(certificate, dataset, progress).with_context(|| format!("`{path}`"))?),
+    let judged = match certificate {
+        Some(certificate) => {
+            let judged = judge_all(certificate, dataset, progress);
+            Some(judged.with_context(|| format!("`{}`", loaded.model.path))?)
+        }
         None => None,
     };
     let evaluated = evaluation.elapsed().as_secs_f64().max(1e-9);
@@ -207,7 +250,6 @@ pub(super) fn certify_one(
         })
     };
     let bytes = certificate
-        .as_ref()
         .map(|certificate| certificate_bytes(certificate, loaded))
         .transpose()?;
     let radii: Vec<f64> = correct.iter().map(|judgement| judgement.radius.value()).collect();
@@ -226,14 +268,14 @@ pub(super) fn certify_one(
             samples: total,
             total: dataset.total(),
         },
-        lipschitz: lipschitz_of(Output::All, certificate.as_ref()),
-        rule: if Curvature::applies(&network.map) {
+        lipschitz: lipschitz_of(Output::All, certificate),
+        rule: if Curvature::applies(&loaded.network.map) {
             "margin + curvature (pairwise over all classes)".to_owned()
         } else {
             "margin (pairwise over all classes)".to_owned()
         },
-        method: method.name().to_owned(),
-        pairs: match &certificate {
+        method: proof.method.name().to_owned(),
+        pairs: match certificate {
             Some(certificate) => pair_bounds(certificate)?,
             None => Vec::new(),
         },
@@ -245,9 +287,9 @@ pub(super) fn certify_one(
         unproved_class: hits.len() - correct.len(),
         max_logit_error: certificate.is_some().then_some(max_error),
         curve: curve(&radii),
-        layers,
+        layers: proof.layers.clone(),
         certificate: bytes.as_deref().map(hash),
-        seconds: start.elapsed().as_secs_f64(),
+        seconds: proof.start.elapsed().as_secs_f64(),
         samples_per_second: total as f64 / evaluated,
     };
     Ok(OneRun {
@@ -257,88 +299,19 @@ pub(super) fn certify_one(
     })
 }
 
-/// Up to this many classes the bounds of all pairs are listed.
-const CLASSES_LISTED: usize = 32;
-
-/// The bounds of all pairs of logits of a dense network.
-fn pair_bounds(certificate: &NetworkCertificate<'_>) -> anyhow::Result<Vec<PairBound>> {
-    let classes = certificate.map().classes();
-    let dense = matches!(certificate.map().layers().last(), Some(Layer::Dense { .. }));
-    if !dense || classes > CLASSES_LISTED {
-        return Ok(Vec::new());
-    }
-    let pairs = (0..classes).flat_map(|a| (a + 1..classes).map(move |b| (a, b)));
-    pairs
-        .map(|(a, b)| {
-            let upper = certificate.bound_up(Output::Pair(a, b))?;
-            Ok(PairBound { pair: [a, b], upper })
-        })
-        .collect()
-}
-
-/// Up to this many pairs of classes `auto` looks for the multipliers of each.
-const PAIRS_AUTO: usize = 66;
-
-/// Up to this many hidden neurons `auto` looks for the multipliers of all pairs.
-const NEURONS_AUTO: usize = 1500;
-
-/// The relative gap at which the multipliers of a pair are good enough: far below what a radius in four digits shows.
-const PAIR_TOLERANCE: f64 = 1e-5;
-
-/// The method that `auto` means where every pair of logits needs a bound of its own.
-fn resolve_for_pairs(method: Method, map: &NetworkMap) -> anyhow::Result<Method> {
-    let resolved = resolve(method, map)?;
-    if method != Method::Auto || !resolved.needs_chain() {
-        return Ok(resolved);
-    }
-    let chain = Chain::of(map, Output::All)?;
-    let neurons: usize = chain.widths()[1..].iter().sum();
-    let pairs = map.classes() * (map.classes() - 1) / 2;
-    let affordable = pairs <= PAIRS_AUTO && neurons <= NEURONS_AUTO;
-    Ok(if affordable { resolved } else { Method::Product })
-}
-
-/// Bounds of all differences of two logits, pairs in parallel.
-///
-/// # Errors
-///
-/// If the solver fails, or a pair could not be proved: it would have a bound by another method than the one that is named.
-fn prove_pairs<'a>(map: &'a NetworkMap, method: Method, progress: &dyn Progress) -> anyhow::Result<Vec<ChainCertificate<'a>>> {
-    let classes = map.classes();
-    let pairs: Vec<Output> = (0..classes).flat_map(|a| (0..a).map(move |b| Output::Pair(b, a))).collect();
-    let watch = Onlooker { progress, factor: None };
-    let search = |start| Search {
-        method,
-        solver: Solver::Structured,
-        tolerance: PAIR_TOLERANCE,
-        parallel: false,
-        start,
-        keep_dual: false,
-    };
-    // All pairs are the same network but for the head, so each may start where the joint map ended.
-    progress.begin("looking for multipliers", 0);
-    let joint = multipliers::find(map, Output::All, &search(None), &watch)?;
-    progress.begin("looking for multipliers of pairs", pairs.len());
-    let found: Vec<Option<ChainCertificate<'a>>> = pairs
-        .par_iter()
-        .map(|pair| {
-            let found = multipliers::find(map, *pair, &search(joint.inner.as_ref()), &watch)?;
-            progress.advance(1);
-            anyhow::Ok(found.certificate)
-        })
-        .collect::<Result<_, _>>()?;
-    let missing = found.iter().filter(|certificate| certificate.is_none()).count();
-    if missing > 0 {
-        bail!("no multipliers could be proved for {missing} of {} pairs", pairs.len());
-    }
-    Ok(found.into_iter().flatten().collect())
-}
-
 /// What is known of all samples.
 #[derive(Default)]
 struct Judged {
     judgements: Vec<Judgement>,
     max_error: f64,
+}
+
+/// A batch of samples as the evaluation takes it.
+pub(super) fn raw_samples(dataset: &Dataset, range: Range<usize>) -> Samples<'_> {
+    match dataset.pixels_of(range) {
+        PixelSlice::Bytes { values, divisor } => Samples::Bytes { values, divisor },
+        PixelSlice::Floats(values) => Samples::Floats(values),
+    }
 }
 
 /// Evaluates and judges all samples, batches in parallel.
@@ -355,10 +328,7 @@ fn judge_all(certificate: &NetworkCertificate<'_>, dataset: &Dataset, progress: 
         .map(|start| {
             let range = start..(start + batch).min(total);
             let count = range.len();
-            let samples = match dataset.pixels_of(range) {
-                PixelSlice::Bytes { values, divisor } => Samples::Bytes { values, divisor },
-                PixelSlice::Floats(values) => Samples::Floats(values),
-            };
+            let samples = raw_samples(dataset, range);
             let mut max_error: f64 = 0.0;
             let mut judgements = Vec::with_capacity(count);
             for (offset, logits) in evaluator.evaluate(samples)?.iter().enumerate() {
@@ -379,7 +349,7 @@ fn judge_all(certificate: &NetworkCertificate<'_>, dataset: &Dataset, progress: 
 }
 
 /// Opens the data set that was asked for.
-fn open_data(choice: &DataChoice) -> anyhow::Result<Dataset> {
+pub(super) fn open_data(choice: &DataChoice) -> anyhow::Result<Dataset> {
     let shard = choice.shard.map(|(index, count)| Shard::new(index, count)).transpose()?;
     let split = match choice.split {
         Split::Test => data::Split::Test,
@@ -396,7 +366,7 @@ fn open_data(choice: &DataChoice) -> anyhow::Result<Dataset> {
 }
 
 /// Refuses two perturbation sizes that are the same number.
-fn require_distinct(epsilons: &[Epsilon]) -> anyhow::Result<()> {
+pub(super) fn require_distinct(epsilons: &[Epsilon]) -> anyhow::Result<()> {
     for (index, epsilon) in epsilons.iter().enumerate() {
         if let Some(earlier) = epsilons[..index]
             .iter()

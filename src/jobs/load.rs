@@ -79,12 +79,23 @@ fn open_declared(path: &Path, architecture: Option<&Path>) -> anyhow::Result<(Ch
     let Some(file) = architecture else {
         return Ok((checkpoint, None));
     };
+    let (declaration, sha256) = read_declaration(file)?;
+    checkpoint.declare(declaration)?;
+    Ok((checkpoint, Some(sha256)))
+}
+
+/// The declaration in a TOML file, as JSON.
+pub(crate) fn declaration_of(file: &Path) -> anyhow::Result<String> {
+    read_declaration(file).map(|(declaration, _)| declaration)
+}
+
+/// The same, with the sha256 of the file.
+fn read_declaration(file: &Path) -> anyhow::Result<(String, String)> {
     let context = || format!("--arch `{}`", file.display());
     let bytes = std::fs::read(file).with_context(context)?;
     let text = std::str::from_utf8(&bytes).with_context(context)?;
     let declaration: serde_json::Value = toml::from_str(text).with_context(context)?;
-    checkpoint.declare(declaration.to_string())?;
-    Ok((checkpoint, Some(hexadecimal(&Sha256::digest(&bytes)))))
+    Ok((declaration.to_string(), hexadecimal(&Sha256::digest(&bytes))))
 }
 
 /// Reads a model with options that are already understood.

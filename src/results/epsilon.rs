@@ -9,6 +9,7 @@ use lipcert_proofs::statement::Decimal;
 pub struct Epsilon {
     text: String,
     radius: f64,
+    below: f64,
 }
 
 /// Why a text is no perturbation size.
@@ -33,6 +34,14 @@ impl Epsilon {
     }
 }
 
+impl Epsilon {
+    /// The largest float64 that is known not to lie above the size: an input at this distance lies within `ε`.
+    #[must_use]
+    pub const fn below(&self) -> f64 {
+        self.below
+    }
+}
+
 impl FromStr for Epsilon {
     type Err = EpsilonError;
 
@@ -47,13 +56,14 @@ impl FromStr for Epsilon {
         if text.starts_with('-') || !below.is_positive() {
             return Err(error());
         }
-        let radius = above.enclosure().div(below.enclosure()).hi();
-        if !radius.is_finite() {
+        let size = above.enclosure().div(below.enclosure());
+        if !size.hi().is_finite() {
             return Err(error());
         }
         Ok(Self {
             text: text.to_owned(),
-            radius,
+            radius: size.hi(),
+            below: size.lo().max(0.0),
         })
     }
 }
@@ -70,10 +80,16 @@ mod tests {
                 (nearest..=nearest * (1.0 + 4.0 * f64::EPSILON)).contains(&radius),
                 "{text}: {radius}"
             );
+            let below = text.parse::<Epsilon>().unwrap().below();
+            assert!(
+                (nearest * (1.0 - 4.0 * f64::EPSILON)..=nearest).contains(&below),
+                "{text}: {below}"
+            );
         }
         for (text, exact) in [("1", 1.0), ("255/255", 1.0), ("0.5", 0.5), ("0", 0.0), ("3/2", 1.5)] {
             assert!(text.parse::<Epsilon>().unwrap().radius() <= exact, "{text}");
             assert!(text.parse::<Epsilon>().unwrap().radius() >= exact, "{text}");
+            assert!(text.parse::<Epsilon>().unwrap().below() >= exact, "{text}");
         }
     }
 

@@ -8,12 +8,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The only arrows between our crates.
-const ARROWS: [(&str, &str); 5] = [
+const ARROWS: [(&str, &str); 7] = [
     ("lipcert", "lipcert-models"),
     ("lipcert", "lipcert-proofs"),
     ("lipcert", "lipcert-solver"),
     ("lipcert-models", "lipcert-proofs"),
     ("lipcert-solver", "lipcert-proofs"),
+    ("lipcert-train", "lipcert-models"),
+    ("lipcert-train", "lipcert-proofs"),
 ];
 
 /// Foreign crates that only one room may name.
@@ -82,7 +84,7 @@ fn foreign_crates_stay_in_their_room() {
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> = ["src", "proofs/src", "solver/src", "models/src"]
+    let mut folders: Vec<PathBuf> = ["src", "proofs/src", "solver/src", "models/src", "models/train/src"]
         .iter()
         .map(|room| root.join(room))
         .collect();
@@ -109,7 +111,8 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn one_file_writes_to_the_terminal() {
+fn one_file_a_program_writes_to_the_terminal() {
+    let allowed = ["src/output.rs", "models/train/src/main.rs"];
     let words = [
         "println!",
         "print!(",
@@ -122,7 +125,11 @@ fn one_file_writes_to_the_terminal() {
     for (path, text) in sources() {
         for line in code_lines(&text) {
             let writes = words.iter().any(|word| line.contains(word));
-            assert!(!writes || path == Path::new("src/output.rs"), "{}: {line}", path.display());
+            assert!(
+                !writes || allowed.iter().any(|file| path == Path::new(file)),
+                "{}: {line}",
+                path.display()
+            );
         }
     }
 }

@@ -11,6 +11,9 @@
 //! For a network that ends dense, softplus, dense, [`super::curvature`] gives a radius for each pair too; of the two the larger counts. Pairs are looked at by the
 //! slower dual, the nearest first, until that cannot change the smallest.
 //!
+//! The other way round: where `f̂_j − f̂_y − η_j > 0` for some `j`, `y` is not the top class ([`Margins::is_beaten`]). Such an input within the radius of a
+//! sample of class `y` cannot be.
+//!
 //! # Proof
 //!
 //! A step of length `r` lowers `f_y − f_j` by at most `L_yj r`; with `L`-Lipschitz features `φ`, `f_y − f_j = (ŵ_y − ŵ_j)·φ + const` and Cauchy–Schwarz gives
@@ -26,7 +29,8 @@
 //!
 //! `η` left out: `margin::an_error_larger_than_the_margin_gives_radius_zero` went red. The last class skipped: `margin::every_rival_counts`. Tied
 //! rows skipped without a look at the bias, and the check of the margin removed: `margin::a_tie_has_radius_zero` (either alone is made up for
-//! by the other).
+//! by the other). In `is_beaten`, the upper bound in the place of the lower one: `margin::a_class_is_beaten_only_beyond_the_error`; the first rival
+//! only: `margin::any_rival_beats`.
 
 use crate::error::CheckError;
 use crate::rounding::curvature::AtPoint;
@@ -174,22 +178,8 @@ impl<'a> Margins<'a> {
     /// - [`CheckError::Shape`] if the logits are not one a class.
     /// - [`CheckError::NotFinite`] if a logit or its bound is NaN or infinite: the evaluation overflowed, nothing is known.
     pub fn judge(&self, logits: &EnclosedLogits) -> Result<Judgement, CheckError> {
+        self.require_finite(logits)?;
         let values = logits.values();
-        if values.len() != self.classes {
-            return Err(CheckError::Shape {
-                what: "logits",
-                expected: vec![self.classes],
-                found: vec![values.len()],
-            });
-        }
-        for (class, value) in values.iter().enumerate() {
-            if !value.is_finite() || !logits.error_up(class).is_finite() {
-                return Err(CheckError::NotFinite {
-                    what: "logits",
-                    index: vec![class],
-                });
-            }
-        }
         let predicted = (0..self.classes).fold(0, |top, class| if values[class] > values[top] { class } else { top });
         let head = match (&self.curved, logits.before_mlp_head()) {
             (Some(curved), Some(before)) if before.error.is_finite() => {
@@ -236,6 +226,44 @@ impl<'a> Margins<'a> {
             radius: Radius(closed),
             radius_limit: max(limit, closed),
         })
+    }
+
+    /// Whether some other class is proved to lie above `class`: then `class` is not the top class of the exact network at this input.
+    ///
+    /// # Errors
+    ///
+    /// As [`Margins::judge`], and [`CheckError::Shape`] if there is no such class.
+    pub fn is_beaten(&self, logits: &EnclosedLogits, class: usize) -> Result<bool, CheckError> {
+        self.require_finite(logits)?;
+        if class >= self.classes {
+            return Err(CheckError::Shape {
+                what: "class",
+                expected: vec![self.classes],
+                found: vec![class],
+            });
+        }
+        let mut others = (0..self.classes).filter(|other| *other != class);
+        Ok(others.any(|other| self.difference(logits, other, class).0 > 0.0))
+    }
+
+    /// Refuses logits of another network, and those of an evaluation that overflowed.
+    fn require_finite(&self, logits: &EnclosedLogits) -> Result<(), CheckError> {
+        let values = logits.values();
+        if values.len() != self.classes {
+            return Err(CheckError::Shape {
+                what: "logits",
+                expected: vec![self.classes],
+                found: vec![values.len()],
+            });
+        }
+        let odd = |class: &usize| !values[*class].is_finite() || !logits.error_up(*class).is_finite();
+        match (0..self.classes).find(odd) {
+            None => Ok(()),
+            Some(class) => Err(CheckError::NotFinite {
+                what: "logits",
+                index: vec![class],
+            }),
+        }
     }
 
     /// Lower and upper bound of `f_y − f_j`; for tied rows from the biases alone.

@@ -18,6 +18,7 @@ mod curvature;
 mod dense;
 mod dense_formula;
 mod diagonal_dominance;
+mod distance;
 mod equilibrium;
 mod format;
 mod formula;

@@ -151,3 +151,41 @@ fn closed_ball_and_thresholds() {
     assert!(radius.covers(Interval::point(0.499)) && !radius.covers(Interval::point(0.5)));
     assert!(!radius.covers(Interval::point(f64::NAN)) && !radius.covers(Interval::point(-1.0)));
 }
+
+fn beaten(map: &NetworkMap, sample: &[f64], class: usize) -> Result<bool, CheckError> {
+    let certificate = certify(map);
+    let evaluator = Evaluator::new(&certificate).expect("an evaluator");
+    let logits = evaluator.evaluate(Samples::Floats(sample))?;
+    Margins::new(&certificate).expect("margins").is_beaten(&logits[0], class)
+}
+
+#[test]
+fn a_class_is_beaten_only_beyond_the_error() {
+    let map = head_network(2, 2, vec![1.0, 0.0, 0.0, 1.0], vec![1e-9, 0.0]);
+    // 1e-9 apart in exact arithmetic, and at 1e8 the error is larger than that
+    for (features, expected) in [([0.0, 0.0], true), ([1e8 / 3.0, 1e8 / 3.0], false), ([0.0, 1.0], false)] {
+        assert_eq!(beaten(&map, &features, 1), Ok(expected), "{features:?}");
+    }
+    assert_eq!(beaten(&map, &[0.0, 1.0], 0), Ok(true));
+    // A tie beats nobody, by the biases alone.
+    let map = head_network(2, 1, vec![1.0, 1.0], vec![0.5, 0.5]);
+    assert_eq!((beaten(&map, &[1e9], 0), beaten(&map, &[1e9], 1)), (Ok(false), Ok(false)));
+}
+
+/// Two rivals that tie above the class: which of them is on top is open, that the class is not is proved.
+#[test]
+fn any_rival_beats() {
+    let map = head_network(3, 2, vec![1.0, 0.0, 0.0, 1.0, 0.0, 1.0], vec![0.0, 0.0, 0.0]);
+    assert_eq!(beaten(&map, &[0.0, 1.0], 0), Ok(true));
+    assert!(!judge(&map, &[0.0, 1.0]).expect("a judgement").decided());
+    let map = head_network(3, 2, vec![1.0, 0.0, -1.0, 0.0, 0.0, 1.0], vec![0.0, 0.0, 0.0]);
+    assert_eq!(beaten(&map, &[0.5, 1.0], 0), Ok(true), "the last class alone");
+    assert!(matches!(
+        beaten(&map, &[0.5, 1.0], 3),
+        Err(CheckError::Shape { what: "class", .. })
+    ));
+    assert!(matches!(
+        beaten(&map, &[f64::MAX, f64::MAX], 0),
+        Err(CheckError::NotFinite { .. })
+    ));
+}

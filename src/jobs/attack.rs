@@ -1,0 +1,202 @@
+//! Robust accuracy against an attack, beside the certified one.
+//!
+//! The attack is another program's, see [`super::trainer`]; it hands over inputs. Each is judged here by proof, so that a sample counts as broken for a
+//! reason that does not depend on the attack's arithmetic, and no such input may lie within the certified radius of its sample.
+
+mod judge;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use lipcert_models::training::candidates::Candidates;
+use lipcert_models::training::job::{self, Device, Event, Job};
+
+use self::judge::{is_correct, judge};
+use super::certify::{self, DataChoice, Split, require_distinct};
+use super::load::load;
+use super::train::model_of;
+use super::trainer::{self, Answer};
+use super::verify::Method;
+use super::{ModelOptions, Progress, Unhurried};
+use crate::results::{AttackSchema, Attacked, AttackedAt, AttackedSample, Epsilon, Semantics, Tool, Verdict};
+
+/// What to attack, and how hard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The model file.
+    pub model: PathBuf,
+    /// How to read it.
+    pub read: ModelOptions,
+    /// The samples; no shard.
+    pub data: DataChoice,
+    /// Perturbation sizes.
+    pub epsilons: Vec<Epsilon>,
+    /// Steps of each ascent.
+    pub steps: usize,
+    /// Ascents from different starts, for each loss.
+    pub restarts: usize,
+    /// Queries a sample of the attack that sees decisions only; 0 for none.
+    pub queries: usize,
+    /// Of the random starts.
+    pub seed: u64,
+    /// Where it is computed.
+    pub device: Device,
+    /// Number of threads; those of libtorch's choice without.
+    pub threads: Option<u16>,
+    /// The command, for the record.
+    pub command: String,
+}
+
+/// The answer, and what was found for each sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The answer.
+    pub attacked: Attacked,
+    /// The samples.
+    pub samples: Vec<AttackedSample>,
+    /// The bytes of the file of inputs, for whoever wants to keep it.
+    pub inputs: Vec<u8>,
+}
+
+/// Certifies the samples, attacks them and judges what was found.
+///
+/// # Errors
+///
+/// If the model or the data cannot be read, if no bound is proved, if there is no program that attacks, or if it fails or writes a file that makes no sense.
+pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
+    let start = Instant::now();
+    require_distinct(&options.epsilons)?;
+    let program = trainer::find()?;
+    let dataset = certify::open_data(&options.data)?;
+    let loaded = load(&options.model, &options.read, Some(dataset.shape()))?;
+    let proof = certify::prove(&loaded, &dataset, Method::Auto, progress)?;
+    let Some(certificate) = &proof.certificate else {
+        bail!(
+            "no bound of `{}` is proved, so that nothing that is found could be judged",
+            loaded.model.path
+        );
+    };
+    let run = certify::count(&proof, &loaded, &dataset, &options.epsilons, &options.command, progress)?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let file = folder.path().join("inputs.safetensors");
+    let task = Job::Attack(job::Attack {
+        model: model_of(&options.model, &options.read)?,
+        data: options.data.name.clone(),
+        test: options.data.split == Split::Test,
+        limit: options.data.limit,
+        // An input at this distance lies within the size that was typed.
+        epsilons: options.epsilons.iter().map(Epsilon::below).collect(),
+        steps: options.steps,
+        restarts: options.restarts,
+        queries: options.queries,
+        seed: options.seed,
+        output: file.clone(),
+        device: options.device,
+        threads: options.threads,
+    });
+    let mut heard = Heard::default();
+    let answer = trainer::ask(&program, &task, progress, &mut |event| heard.event(event, progress))?;
+    let Answer::Written { stopped, .. } = answer else {
+        bail!("`{}` answers another question than that it was asked", trainer::NAME);
+    };
+    let candidates = Candidates::read(&file, dataset.sample_len(), dataset.len(), options.epsilons.len())?;
+    let judged = judge(certificate, &dataset, &run.samples, &candidates, &Unhurried(progress))?;
+    let certified = run.certified;
+    let fraction = |count: usize| count as f64 / dataset.len() as f64;
+    let row = |(epsilon, row): (&Epsilon, &crate::results::CertifiedAt)| {
+        let within = |distance: &Option<f64>| distance.is_some_and(|distance| distance <= epsilon.below());
+        let broken = judged.nearest.iter().filter(|distance| within(distance)).count();
+        let count = certified.correct - broken;
+        AttackedAt {
+            epsilon: row.epsilon.clone(),
+            radius: row.radius,
+            broken,
+            count,
+            robust_accuracy: fraction(count),
+            certified: row.count,
+            certified_accuracy: row.accuracy,
+            method: options.method(),
+            steps: options.steps,
+        }
+    };
+    let attacked = Attacked {
+        schema: AttackSchema::V1,
+        tool: Tool::current(),
+        verdict: if judged.contradictions.is_empty() {
+            certified.verdict
+        } else {
+            Verdict::NotCertified
+        },
+        assumptions: certified.assumptions.clone(),
+        semantics: Semantics::Real,
+        command: options.command.clone(),
+        attacked: options.epsilons.iter().zip(&certified.certified).map(row).collect(),
+        model: certified.model,
+        data: certified.data,
+        samples: certified.samples,
+        correct: certified.correct,
+        accuracy: certified.accuracy,
+        candidates: candidates.len(),
+        proved: judged.proved,
+        undecided: judged.undecided,
+        contradictions: judged.contradictions,
+        inputs: None,
+        device: heard.device,
+        stopped,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let samples = run
+        .samples
+        .iter()
+        .zip(&judged.nearest)
+        .map(|(sample, nearest)| AttackedSample {
+            index: sample.index,
+            label: sample.label,
+            predicted: sample.predicted,
+            radius: if is_correct(sample) { sample.radius } else { 0.0 },
+            broken: *nearest,
+        });
+    Ok(Outcome {
+        attacked,
+        samples: samples.collect(),
+        inputs: std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?,
+    })
+}
+
+impl Options {
+    /// What is tried, in words.
+    fn method(&self) -> String {
+        let ascent = format!("projected gradient ascent, {} restarts", self.restarts);
+        match self.queries {
+            0 => ascent,
+            queries => format!("{ascent}; decisions, {queries} queries"),
+        }
+    }
+}
+
+/// What the other program has said so far.
+#[derive(Default)]
+struct Heard {
+    device: String,
+    done: usize,
+}
+
+impl Heard {
+    fn event(&mut self, event: Event, progress: &dyn Progress) {
+        match event {
+            Event::Started {
+                device, steps, samples, ..
+            } => {
+                progress.begin(&format!("attacking {samples} samples on {device}"), steps);
+                self.device = device;
+            }
+            Event::Step(step) => {
+                progress.advance(step.step.saturating_sub(self.done));
+                self.done = self.done.max(step.step);
+            }
+            Event::Warning { message } => progress.warn(&message),
+            Event::Epoch(_) | Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! Training, and what is proved of the result.
+//!
+//! Another program trains, see [`super::trainer`]; it leaves a file, and what is claimed is claimed of the file alone, by the jobs `verify` and `certify`.
+
+mod config;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use lipcert_models::data::{self, DataOptions, DataSpec, Dataset};
+use lipcert_models::training::Config;
+use lipcert_models::training::job::{self, Device, Epoch, Event, Job};
+use lipcert_models::training::recipe::Recipe;
+use lipcert_proofs::format::hexadecimal;
+use lipcert_proofs::statement::Output;
+use sha2::{Digest, Sha256};
+
+use self::config::Source;
+use super::certify::{self, DataChoice, Split, require_distinct};
+use super::load::declaration_of;
+use super::trainer::{self, Answer};
+use super::verify::{self, Method, Solver};
+use super::{ModelOptions, Progress, Unhurried};
+use crate::results::{Certified, ConfigFile, Epsilon, Run, Semantics, Tool, TrainSchema, Trained, Verdict};
+
+/// The perturbation sizes where the configuration names none.
+const EPSILONS: [&str; 4] = ["36/255", "72/255", "108/255", "1"];
+
+/// The file that training leaves.
+pub const MODEL: &str = "model.safetensors";
+/// The certificate of its Lipschitz bound.
+pub const CERTIFICATE: &str = "certificate.json";
+/// The run of `certify` on it.
+pub const RUN: &str = "run.json";
+/// The report of that run.
+pub const REPORT: &str = "report.html";
+/// The whole result, with the epochs.
+pub const RESULT: &str = "train.json";
+/// What speaks of a model and must not outlive it.
+const RESULTS: [&str; 4] = [CERTIFICATE, RUN, REPORT, RESULT];
+
+/// What to train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The file that says what is trained and how.
+    pub config: PathBuf,
+    /// The model to go on from, and how to read it; else a fresh network.
+    pub start: Option<(PathBuf, ModelOptions)>,
+    /// Where the files go; else `runs/` and the name of the configuration.
+    pub folder: Option<PathBuf>,
+    /// Another data set to train on than that of the configuration.
+    pub data: Option<String>,
+    /// Another data set to certify on.
+    pub test_data: Option<String>,
+    /// Where it is computed.
+    pub device: Device,
+    /// Whether the training in the folder is taken up again.
+    pub resume: bool,
+    /// Whether files in the folder may be overwritten.
+    pub force: bool,
+    /// Number of threads; those of libtorch's choice without.
+    pub threads: Option<u16>,
+    /// The command, for the record.
+    pub command: String,
+}
+
+/// The answer, and the certificate that goes with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The answer.
+    pub trained: Trained,
+    /// Where the files go.
+    pub folder: PathBuf,
+    /// The bytes of the certificate file; `None` if no bound is proved.
+    pub certificate: Option<Vec<u8>>,
+}
+
+/// Trains, then verifies and certifies the file; nothing where another of several processes does that.
+///
+/// Everything that can be refused is refused before anything is started.
+///
+/// # Errors
+///
+/// If the configuration, the data or the model is refused, if the folder has files that may not be overwritten, if there is no program that trains, or
+/// if it fails.
+pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<Outcome>> {
+    let begin = Instant::now();
+    let plan = Plan::new(options)?;
+    let program = trainer::find()?;
+    let first = Processes::of_environment()?.first;
+    if first {
+        take_folder(&plan.folder, options)?;
+    } else {
+        std::fs::create_dir_all(&plan.folder).with_context(|| format!("cannot make the folder `{}`", plan.folder.display()))?;
+    }
+    let before = match &options.start {
+        Some((model, read)) if first => Some(plan.certify(model, read, options, progress)?),
+        _ => None,
+    };
+    let task = plan.task(options)?;
+    let mut heard = Heard::default();
+    let answer = trainer::ask(&program, &Job::Train(Box::new(task)), progress, &mut |event| {
+        heard.event(event, progress);
+    })?;
+    let Answer::Written { stopped, best, .. } = answer else {
+        bail!("`{}` answers another question than that it was asked", trainer::NAME);
+    };
+    if !first {
+        return Ok(None);
+    }
+    let file = plan.folder.join(MODEL);
+    // What was asked to stop is training, not the proof of what it left.
+    let unhurried = Unhurried(progress);
+    let (mut verified, mut certificate, mut certified) = (None, None, None);
+    if file.is_file() {
+        let outcome = verify::run(&verify_options(&file, options), &unhurried)?;
+        certificate = outcome.certificate;
+        verified = Some(outcome.verified);
+        certified = Some(plan.certify(&file, &ModelOptions::default(), options, &unhurried)?);
+    } else if !stopped {
+        bail!(
+            "`{}` says that it is done, but there is no `{}`",
+            trainer::NAME,
+            file.display()
+        );
+    }
+    if let Some(file) = verified.as_mut().and_then(|verified| verified.certificate.as_mut()) {
+        file.path = Some(plan.folder.join(CERTIFICATE).display().to_string());
+        let same = certified.as_mut().and_then(|certified| certified.certificate.as_mut());
+        same.filter(|same| same.sha256 == file.sha256)
+            .map(|same| same.path.clone_from(&file.path));
+    }
+    let trained = Trained {
+        schema: match options.start {
+            None => TrainSchema::Train1,
+            Some(_) => TrainSchema::Finetune1,
+        },
+        tool: Tool::current(),
+        verdict: certified
+            .as_ref()
+            .map_or(Verdict::NotCertified, |certified| certified.verdict),
+        assumptions: certified
+            .as_ref()
+            .map(|certified| certified.assumptions.clone())
+            .unwrap_or_default(),
+        semantics: Semantics::Real,
+        command: options.command.clone(),
+        config: ConfigFile {
+            path: plan.source.path.clone(),
+            sha256: hexadecimal(&Sha256::digest(plan.source.text.as_bytes())),
+            effective: plan.config.clone(),
+        },
+        checkpoint: certified.is_some().then(|| file.display().to_string()),
+        device: heard.device,
+        parameters: heard.parameters,
+        stopped,
+        best,
+        epochs: heard.epochs,
+        before,
+        verify: verified,
+        certify: certified,
+        seconds: begin.elapsed().as_secs_f64(),
+    };
+    Ok(Some(Outcome {
+        trained,
+        folder: plan.folder,
+        certificate,
+    }))
+}
+
+/// What is asked for, understood and checked.
+struct Plan {
+    source: Source,
+    /// With the data of the command line.
+    config: Config,
+    folder: PathBuf,
+    epsilons: Vec<Epsilon>,
+    /// What is certified on.
+    test: String,
+}
+
+impl Plan {
+    /// Reads and checks everything that the training needs.
+    fn new(options: &Options) -> anyhow::Result<Self> {
+        let source = Source::read(&options.config)?;
+        let mut config = source.config.clone();
+        if let Some(data) = &options.data {
+            config.data.train.clone_from(data);
+        }
+        if let Some(data) = &options.test_data {
+            config.data.test = Some(data.clone());
+        }
+        config.check().map_err(|cause| source.refuse(cause))?;
+        let epsilons = epsilons(&config, &source)?;
+        let open = |spec: &str, split, limit| {
+            let options = DataOptions {
+                split,
+                limit,
+                ..DataOptions::default()
+            };
+            Dataset::open(spec, &options).with_context(|| format!("`{}`: data", source.path))
+        };
+        let train = open(&config.data.train, data::Split::Train, config.data.limit)?;
+        let test = match &config.data.test {
+            Some(test) => test.clone(),
+            None if matches!(config.data.train.parse(), Ok(DataSpec::Npz(_))) => {
+                let why = "`data.test` is missing: an npz file has no test samples of its own (--test-data names others)";
+                return Err(source.place("data", why));
+            }
+            None => config.data.train.clone(),
+        };
+        let shape = open(&test, data::Split::Test, config.certify.limit)?.shape();
+        if shape != train.shape() {
+            bail!(
+                "`{test}` has samples of shape {shape:?}, `{}` of {:?}",
+                config.data.train,
+                train.shape()
+            );
+        }
+        match (&config.network, &options.start) {
+            (Some(network), None) => {
+                Recipe::new(network, train.shape(), train.classes()).map_err(|cause| source.refuse_network(&cause))?;
+                if config.finetune.is_some() {
+                    let why = "`finetune` is for `lipcert finetune`: a fresh network moves as a whole";
+                    return Err(source.place("finetune", why));
+                }
+            }
+            (None, Some((model, read))) => {
+                super::load::load(model, read, Some(train.shape()))?;
+            }
+            (None, None) => bail!("`{}`: `network` is missing: there is no model to go on from", source.path),
+            (Some(_), Some(_)) => {
+                return Err(source.place(
+                    "network",
+                    "`network` is given, but the model that is fine-tuned is the network",
+                ));
+            }
+        }
+        let folder = match (&options.folder, options.config.file_stem()) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(stem)) => Path::new("runs").join(stem),
+            (None, None) => bail!("`{}` has no name that a folder could have: give -o", source.path),
+        };
+        Ok(Self {
+            source,
+            config,
+            folder,
+            epsilons,
+            test,
+        })
+    }
+
+    /// What the other program is asked.
+    fn task(&self, options: &Options) -> anyhow::Result<job::Train> {
+        let start = match &options.start {
+            None => None,
+            Some((model, read)) => Some(model_of(model, read)?),
+        };
+        Ok(job::Train {
+            config: self.config.clone(),
+            folder: self.folder.clone(),
+            start,
+            resume: options.resume,
+            device: options.device,
+            threads: options.threads,
+        })
+    }
+
+    /// Certifies a file on the test samples.
+    fn certify(
+        &self,
+        model: &Path,
+        read: &ModelOptions,
+        options: &Options,
+        progress: &dyn Progress,
+    ) -> anyhow::Result<Box<Certified>> {
+        let outcome = certify::run(
+            &certify::Options {
+                models: vec![model.to_owned()],
+                read: read.clone(),
+                data: DataChoice {
+                    name: self.test.clone(),
+                    split: Split::Test,
+                    limit: self.config.certify.limit,
+                    shard: None,
+                },
+                epsilons: self.epsilons.clone(),
+                semantics: Semantics::Real,
+                method: Method::Auto,
+                one_model: true,
+                command: options.command.clone(),
+            },
+            progress,
+        )?;
+        match outcome.run {
+            Run::One(certified) => Ok(certified),
+            Run::Many(_) => bail!("`{}` is more than one model", model.display()),
+        }
+    }
+}
+
+/// How the result is verified.
+fn verify_options(file: &Path, options: &Options) -> verify::Options {
+    verify::Options {
+        model: file.to_owned(),
+        read: ModelOptions::default(),
+        method: Method::Auto,
+        solver: Solver::default(),
+        output: Output::All,
+        command: options.command.clone(),
+    }
+}
+
+/// A model as the other program is told of it.
+pub(super) fn model_of(path: &Path, read: &ModelOptions) -> anyhow::Result<job::Model> {
+    Ok(job::Model {
+        path: path.to_owned(),
+        declaration: read.architecture.as_deref().map(declaration_of).transpose()?,
+        preprocess: read.preprocess.clone(),
+    })
+}
+
+/// The perturbation sizes of the configuration.
+fn epsilons(config: &Config, source: &Source) -> anyhow::Result<Vec<Epsilon>> {
+    let texts: Vec<&str> = match config.certify.eps.as_slice() {
+        [] => EPSILONS.to_vec(),
+        some => some.iter().map(String::as_str).collect(),
+    };
+    let read = || {
+        let sizes: Vec<Epsilon> = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        require_distinct(&sizes)?;
+        anyhow::Ok(sizes)
+    };
+    read().map_err(|cause| source.place("certify.eps", &format!("`certify.eps`: {cause}")))
+}
+
+/// Makes the folder. One with files in it needs `--force`, or `--resume` and a training in it; results of an earlier training are taken away, so that none
+/// stands beside a model that it does not speak of.
+fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<()> {
+    let context = || format!("cannot write into the folder `{}`", folder.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    let used = std::fs::read_dir(folder).with_context(context)?.next().is_some();
+    if used && !(options.force || options.resume) {
+        bail!(
+            "the folder `{}` is not empty (overwrite what is in it with --force, or go on with --resume)",
+            folder.display()
+        );
+    }
+    let stale = RESULTS.iter().copied().chain((!options.resume).then_some(MODEL));
+    for name in stale {
+        let path = folder.join(name);
+        let inputs = options.start.iter().map(|(model, _)| model).chain([&options.config]);
+        for input in inputs {
+            if input
+                .canonicalize()
+                .is_ok_and(|input| path.canonicalize().is_ok_and(|path| path == input))
+            {
+                bail!("`{}` would be overwritten: choose another folder with -o", input.display());
+            }
+        }
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot overwrite `{}`", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Several processes train one network together, as `RANK` and `WORLD_SIZE` say.
+struct Processes {
+    /// Whether this one writes the files.
+    first: bool,
+}
+
+impl Processes {
+    fn of_environment() -> anyhow::Result<Self> {
+        let number = |name: &str| match std::env::var(name) {
+            Err(_) => Ok(None),
+            Ok(text) => text.parse::<usize>().map(Some).with_context(|| format!("{name} is `{text}`")),
+        };
+        let (size, rank) = (number("WORLD_SIZE")?.unwrap_or(1), number("RANK")?.unwrap_or(0));
+        if rank >= size {
+            bail!("RANK is {rank}, but WORLD_SIZE is {size}");
+        }
+        Ok(Self { first: rank == 0 })
+    }
+}
+
+/// What the other program has said so far.
+#[derive(Default)]
+struct Heard {
+    device: String,
+    parameters: usize,
+    epochs: Vec<Epoch>,
+    done: usize,
+}
+
+impl Heard {
+    fn event(&mut self, event: Event, progress: &dyn Progress) {
+        match event {
+            Event::Started {
+                device,
+                parameters,
+                steps,
+                done,
+                samples,
+            } => {
+                progress.begin(&format!("training on {device}"), steps);
+                progress.note(&format!("training {parameters} parameters on {samples} samples, {device}"));
+                progress.advance(done);
+                (self.device, self.parameters, self.done) = (device, parameters, done);
+            }
+            Event::Step(step) => {
+                progress.advance(step.step.saturating_sub(self.done));
+                self.done = self.done.max(step.step);
+                progress.note(&format!(
+                    "epoch {} · loss {:.4} · accuracy {:.1} % · approx. certified {:.1} % · {:.0} images/s",
+                    step.epoch + 1,
+                    step.loss,
+                    100.0 * step.accuracy,
+                    100.0 * step.approx_certified,
+                    step.rate
+                ));
+            }
+            Event::Epoch(epoch) => {
+                progress.remark(&epoch_words(&epoch));
+                self.epochs.push(epoch);
+            }
+            Event::Warning { message } => progress.warn(&message),
+            Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
+        }
+    }
+}
+
+/// An epoch on one line.
+fn epoch_words(epoch: &Epoch) -> String {
+    let mut words = format!(
+        "epoch {}: loss {:.4}, accuracy {:.2} %, approx. certified {:.2} %",
+        epoch.epoch + 1,
+        epoch.loss,
+        100.0 * epoch.accuracy,
+        100.0 * epoch.approx_certified
+    );
+    if let Some(held) = &epoch.held_out {
+        words += &format!(
+            "; held out: loss {:.4}, accuracy {:.2} %, approx. certified {:.2} %",
+            held.loss,
+            100.0 * held.accuracy,
+            100.0 * held.approx_certified
+        );
+    }
+    words
+}
