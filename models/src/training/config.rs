@@ -263,7 +263,7 @@ impl Optimizer {
 }
 
 /// How the rate changes over the steps, relative to the largest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Schedule {
     /// Which.
@@ -278,6 +278,17 @@ pub struct Schedule {
     /// By what a `multi-step` schedule multiplies there.
     #[serde(default = "tenth")]
     pub factor: f64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::default(),
+            warm_up: 0.0,
+            milestones: Vec::new(),
+            factor: tenth(),
+        }
+    }
 }
 
 /// Which schedule.

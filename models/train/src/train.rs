@@ -36,6 +36,7 @@ const INITIAL: &str = "initial.safetensors";
 
 /// What the names in the state begin with.
 const NETWORK: &str = "network.";
+const LAYERS: &str = "layers.";
 const OPTIMIZER: &str = "optimizer.";
 const LOSS: &str = "loss.";
 
@@ -230,7 +231,7 @@ impl<'t> Training<'t> {
         };
         if better {
             self.position.best = Some((held_out.map_or(f64::NAN, |found| found.approx_certified), epoch));
-            state::replace(&self.path(MODEL), &self.network.file()?)?;
+            state::replace(&self.path(MODEL), &self.network.seal()?.file()?)?;
         }
         self.log.epoch(&summary)?;
         report(Event::Epoch(summary));
@@ -365,7 +366,12 @@ impl<'t> Training<'t> {
         let mut all: Vec<(String, Tensor)> = network
             .map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()))
             .collect();
-        for (prefix, tensors) in [(OPTIMIZER, self.optimizer.state()), (LOSS, self.criterion.state())] {
+        let others = [
+            (LAYERS, self.network.state()),
+            (OPTIMIZER, self.optimizer.state()),
+            (LOSS, self.criterion.state()),
+        ];
+        for (prefix, tensors) in others {
             all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
         all
@@ -382,12 +388,12 @@ impl<'t> Training<'t> {
         if position.identity != self.position.identity {
             return Err(TrainError::OtherState { path });
         }
-        for (parameter, tensor) in self.network.parameters().iter() {
-            let name = format!("{NETWORK}{}", parameter.name);
+        let parameters = self.network.parameters().iter();
+        let parameters = parameters.map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()));
+        let kept = self.network.state().into_iter();
+        for (name, mut target) in parameters.chain(kept.map(|(name, tensor)| (format!("{LAYERS}{name}"), tensor))) {
             match saved.iter().find(|(found, _)| *found == name) {
-                Some((_, numbers)) if numbers.size() == tensor.size() => {
-                    tch::no_grad(|| tensor.shallow_clone().copy_(numbers));
-                }
+                Some((_, numbers)) if numbers.size() == target.size() => tch::no_grad(|| target.copy_(numbers)),
                 _ => return Err(TrainError::State { name }),
             }
         }
