@@ -13,6 +13,7 @@ pub mod loss;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
+pub mod regularizer;
 pub mod schedule;
 
 pub use error::TrainError;

@@ -4,4 +4,5 @@ mod agreement;
 mod common;
 mod loss;
 mod optimizer;
+mod regularizer;
 mod schedule;
