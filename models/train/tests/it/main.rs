@@ -1,6 +1,7 @@
 //! Tests of the training crate, in one binary.
 
 mod agreement;
+mod augment;
 mod common;
 mod loss;
 mod optimizer;
