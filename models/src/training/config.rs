@@ -699,6 +699,21 @@ impl Loss {
 }
 
 impl Augment {
+    /// Checks the border against the smaller side of the images.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Range`].
+    #[expect(clippy::cast_precision_loss, reason = "for a message")]
+    pub fn fits(&self, side: usize) -> Result<(), ConfigError> {
+        require(
+            "augment.crop",
+            self.crop as f64,
+            self.crop == 0 || self.crop < side,
+            "fewer pixels than the image has on a side",
+        )
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         require(
             "augment.rotate",

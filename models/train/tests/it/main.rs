@@ -1,8 +1,10 @@
 //! Tests of the training crate, in one binary.
 
 mod agreement;
+mod augment;
 mod common;
 mod loss;
 mod optimizer;
+mod regularizer;
 mod schedule;
 mod gradients;
