@@ -8,3 +8,4 @@ mod optimizer;
 mod regularizer;
 mod schedule;
 mod gradients;
+mod seal;
