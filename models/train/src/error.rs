@@ -63,4 +63,10 @@ pub enum TrainError {
         /// Why the CUDA half of libtorch could not be opened, in brackets, if so.
         cause: String,
     },
+    /// A size of perturbations that none can have.
+    #[error("epsilon `{value}` is not a positive number")]
+    Epsilon {
+        /// The number that was given.
+        value: f64,
+    },
 }

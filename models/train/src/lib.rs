@@ -4,6 +4,7 @@
 //! architecture in it. Nothing here is a proof, and no number that is computed here is a claim: the file is what gets verified. The program of this crate
 //! speaks [`lipcert_models::training::job`].
 
+pub mod attack;
 pub mod derived;
 pub mod device;
 pub mod error;

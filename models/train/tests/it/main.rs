@@ -1,4 +1,5 @@
 //! Tests of the training crate, in one binary.
 
 mod agreement;
+mod attack;
 mod common;
