@@ -5,8 +5,10 @@
 //! speaks [`lipcert_models::training::job`].
 
 pub mod augment;
+pub mod attack;
 pub mod derived;
 pub mod device;
+pub mod distributed;
 pub mod error;
 pub mod initial;
 mod layers;

@@ -9,3 +9,6 @@ mod regularizer;
 mod schedule;
 mod gradients;
 mod seal;
+mod attack;
+mod common;
+mod distributed;
