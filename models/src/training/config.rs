@@ -110,7 +110,7 @@ pub enum Loss {
         /// `m`.
         margin: f64,
     },
-    /// `CE(f, y) + Σ_{j ≠ y} −log softmax(−f)_j / (C − 1)`.
+    /// `CE(f, y) + Σ_{j ≠ y} −log softmax(−f)_j / (C (C − 1))`.
     MarginBoosting,
     /// `CE(τ f, y) / τ`.
     TauCrossEntropy {
@@ -481,6 +481,14 @@ pub enum ConfigError {
         /// The other.
         second: &'static str,
     },
+    /// A loss for another number of classes.
+    #[error("`loss.kind` is for {expected}, and the network has {classes}")]
+    Classes {
+        /// The number of classes.
+        classes: usize,
+        /// The number that it is for, in words.
+        expected: &'static str,
+    },
 }
 
 /// Refuses a number outside a range; NaN is outside every one.
@@ -603,6 +611,25 @@ impl Optimizer {
 }
 
 impl Loss {
+    /// Checks the loss against a number of classes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Classes`].
+    pub const fn fits(&self, classes: usize) -> Result<(), ConfigError> {
+        match self {
+            Self::Hkr { .. } if classes != 2 => Err(ConfigError::Classes {
+                classes,
+                expected: "two classes",
+            }),
+            _ if classes < 2 => Err(ConfigError::Classes {
+                classes,
+                expected: "two classes or more",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let positive = |field, value: f64| require(field, value, value > 0.0, "a positive number");
         let fraction = |field, value: f64| require(field, value, (0.0..=1.0).contains(&value), "a number from 0 to 1");

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `sll-small`, `-medium`, `-large`, `-xlarge` | CIFAR-10, CIFAR-100, Tiny-ImageNet | 20, 30, 50, 70 `sll-conv` of 45, 60, 90, 120 channels with 5 inner ones, pooling by 4, 7, 10, 10, 15 `sll-dense` of 2048, `normalized-head` |
 //! | `aol-small`, `-medium`, `-large` | CIFAR-10, CIFAR-100 | blocks of 4 × 4 pixels, `aol-conv` 1 × 1 to 192 channels, 12 of 3 × 3, one 1 × 1 of which 16, 32, 48 channels go on, 14 `aol`; MaxMin between them |
-//! | `lipconvnet-N`, `N` = 5, 10, … 40 | CIFAR-10, CIFAR-100 | 5 blocks of `N/5` `skew-exponential` with MaxMin, from 32 channels, each block halving the side, `normalized-head` |
+//! | `lipconvnet-N`, `N` = 5, 10, … 40 | CIFAR-10, CIFAR-100 | 5 blocks of `N/5` `skew-exponential` with MaxMin, from 32 channels, each block halving the side and doubling them, `normalized-head` |
 //! | `digits-sll`, `-aol`, `-cpl` | digits | small ones |
 //! | `mnist-sll`, `-aol`, `-cpl` | MNIST | the same |
 //!
@@ -90,7 +90,7 @@ pub fn find(name: &str, classes: usize) -> Result<Preset, PresetError> {
         _ => {
             let depth = name.strip_prefix("lipconvnet-").and_then(|depth| depth.parse().ok());
             match depth {
-                Some(depth @ 5..=40) if depth % 5 == 0 => preset("lipconvnet", cifar(), lipconvnet(depth, classes)),
+                Some(depth @ 5..=40) if depth % 5 == 0 => preset("lipconvnet", cifar(), lipconvnet(depth)),
                 _ => Err(PresetError {
                     name: name.chars().take(60).collect(),
                 }),
@@ -157,22 +157,32 @@ fn sorted(factor: usize, dense: usize, width: usize, classes: usize) -> Vec<Valu
     layers
 }
 
-/// Blocks of skew orthogonal convolutions; the last convolution of a block works on four times the channels at half the side, of which half go on.
-fn lipconvnet(depth: usize, _classes: usize) -> Vec<Value> {
-    let each = depth / 5;
-    let mut layers = vec![json!({ "kind": "pad-channels", "channels": 32 })];
-    let mut channels = 32;
+/// Blocks of skew orthogonal convolutions. The last one of a block works on blocks of 2 × 2 pixels and keeps the first channels, twice those of its block; that of
+/// the last block is 1 × 1.
+fn lipconvnet(depth: usize) -> Vec<Value> {
+    let soc = |side: usize| json!({ "kind": "skew-exponential", "terms": 13, "kernel-size": side });
+    let mut layers = Vec::new();
+    // of the image, and of the block
+    let (mut channels, mut planes) = (3, 32);
     for block in 0..5 {
-        let side = if block == 4 { 1 } else { 3 };
-        for _ in 1..each {
-            layers.push(json!({ "kind": "skew-exponential", "terms": 13, "kernel-size": side }));
-            layers.push(json!({ "kind": "max-min" }));
+        for _ in 1..depth / 5 {
+            if channels < planes {
+                layers.push(json!({ "kind": "pad-channels", "channels": planes }));
+            }
+            layers.extend([soc(3), json!({ "kind": "max-min" })]);
+            channels = planes;
         }
         layers.push(json!({ "kind": "pixel-unshuffle", "factor": 2 }));
-        layers.push(json!({ "kind": "skew-exponential", "terms": 13, "kernel-size": side }));
-        channels *= 2;
-        layers.push(json!({ "kind": "first-channels", "channels": channels }));
+        if 4 * channels < 2 * planes {
+            layers.push(json!({ "kind": "pad-channels", "channels": 2 * planes }));
+        }
+        layers.push(soc(if block == 4 { 1 } else { 3 }));
+        if 4 * channels > 2 * planes {
+            layers.push(json!({ "kind": "first-channels", "channels": 2 * planes }));
+        }
         layers.push(json!({ "kind": "max-min" }));
+        planes *= 2;
+        channels = planes;
     }
     layers.push(json!({ "kind": "flatten" }));
     layers.push(json!({ "kind": "normalized-head" }));

@@ -33,6 +33,59 @@ const NAME: &str = "trained";
 /// Most layers of a network, repetitions counted.
 const MAX_LAYERS: usize = 1024;
 
+/// The kinds of layers that a description may have.
+pub const KINDS: [&str; 49] = [
+    "pad-channels",
+    "sll-conv",
+    "sll-conv-weighted",
+    "sll-dense",
+    "aol-dense",
+    "cpl-conv",
+    "cpl-dense",
+    "cpl-frobenius",
+    "average-pool",
+    "flatten",
+    "dense",
+    "relu",
+    "leaky-relu",
+    "abs",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "elu",
+    "prelu",
+    "lprelu",
+    "n-activation",
+    "max-min",
+    "group-sort",
+    "full-sort",
+    "crelu",
+    "householder",
+    "householder-2",
+    "projection-pool",
+    "pixel-unshuffle",
+    "pixel-shuffle",
+    "first-channels",
+    "pad-features",
+    "center",
+    "max-pool",
+    "norm-pool",
+    "pair-max",
+    "aol",
+    "frobenius",
+    "spectral",
+    "bjorck",
+    "cayley",
+    "householder-product",
+    "sandwich",
+    "convolution",
+    "aol-conv",
+    "spectral-conv",
+    "linear-residual-conv",
+    "skew-exponential",
+    "normalized-head",
+];
+
 /// An architecture and its tensors, without numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -65,6 +118,14 @@ pub enum RecipeError {
         /// The limit.
         most: usize,
     },
+    /// Fewer outputs than classes, or none that are a vector.
+    #[error("the output has shape {found:?}, the data have {classes} classes")]
+    Output {
+        /// Number of classes.
+        classes: usize,
+        /// Sizes.
+        found: Vec<usize>,
+    },
     /// The preprocessing.
     #[error("network.preprocess: {0}")]
     Preprocess(Box<ModelError>),
@@ -94,7 +155,13 @@ pub enum LayerFault {
         /// What stands there.
         found: String,
     },
-    /// A vector where an image is needed, or the other way round.
+    /// A kernel without a centre.
+    #[error("`kernel-size` is {found}, expected an odd number")]
+    Even {
+        /// What stands there.
+        found: usize,
+    },
+    /// A vector where an image is needed, the other way round, or sizes that do not fit.
     #[error("the input has shape {found:?}, expected {expected}")]
     Input {
         /// In words.
@@ -155,6 +222,15 @@ impl Recipe {
                 walk.layer(&kind, entry.clone()).map_err(refuse)?;
             }
         }
+        match walk.shape {
+            Shape::Flat(outputs) if outputs >= classes => {}
+            other => {
+                return Err(RecipeError::Output {
+                    classes,
+                    found: other.sizes(),
+                });
+            }
+        }
         let declaration = json!({
             "schema": "lipcert/architecture/1",
             "name": name.as_deref().unwrap_or(NAME),
@@ -184,6 +260,15 @@ fn take(entry: &mut Map<String, Value>, field: &'static str) -> Result<Option<us
     }
 }
 
+/// The side of a kernel that has a centre.
+const fn odd(side: usize) -> Result<usize, LayerFault> {
+    if side % 2 == 1 {
+        Ok(side)
+    } else {
+        Err(LayerFault::Even { found: side })
+    }
+}
+
 /// The layers so far.
 struct Walk {
     shape: Shape,
@@ -201,6 +286,9 @@ impl Walk {
             None => place.to_string(),
         };
         entry.insert("name".to_owned(), Value::String(name.clone()));
+        if !KINDS.contains(&kind) {
+            return Err(LayerFault::Kind);
+        }
         let mut size = |field| take(&mut entry, field);
         let missing = |field| LayerFault::Missing { field };
         let units = self.shape.units();
@@ -209,7 +297,7 @@ impl Walk {
             "sll-conv" | "sll-conv-weighted" | "cpl-conv" => {
                 let [channels, ..] = self.image()?;
                 let inner = size("inner")?.ok_or(missing("inner"))?;
-                let side = size("kernel-size")?.unwrap_or(3);
+                let side = odd(size("kernel-size")?.unwrap_or(3))?;
                 tensors.extend([("kernel", vec![inner, channels, side, side]), ("bias", vec![inner])]);
                 if kind != "cpl-conv" {
                     tensors.push(("q", vec![inner]));
@@ -265,7 +353,7 @@ impl Walk {
                 } else {
                     size("outputs")?.ok_or(missing("outputs"))?
                 };
-                let side = size("kernel-size")?.unwrap_or(3);
+                let side = odd(size("kernel-size")?.unwrap_or(3))?;
                 tensors.extend([("weight", vec![outputs, channels, side, side]), ("bias", vec![outputs])]);
                 if matches!(kind, "spectral-conv" | "skew-exponential") {
                     tensors.push(("sigma", vec![1]));
@@ -278,26 +366,33 @@ impl Walk {
             }
             "prelu" | "lprelu" => tensors.push(("weight", vec![units])),
             "n-activation" => tensors.push(("theta", vec![units, 2])),
-            "householder" => tensors.push(("theta", vec![units / 2])),
-            "householder-2" => tensors.extend(["theta0", "theta1", "theta2"].map(|field| (field, vec![units / 2]))),
+            "householder" => tensors.push(("theta", vec![self.pairs()?])),
+            "householder-2" => {
+                let pairs = self.pairs()?;
+                tensors.extend(["theta0", "theta1", "theta2"].map(|field| (field, vec![pairs])));
+            }
             "projection-pool" => {
-                tensors.push(("theta", vec![units / 2]));
-                self.shape = self.with_units(units / 2);
+                let pairs = self.pairs()?;
+                tensors.push(("theta", vec![pairs]));
+                self.shape = self.with_units(pairs);
             }
             "pad-channels" => {
-                let [_, height, width] = self.image()?;
+                let [present, height, width] = self.image()?;
                 let channels = size("channels")?.ok_or(missing("channels"))?;
+                self.require(channels >= present, "at most as many channels as afterwards")?;
                 entry.insert("channels".to_owned(), channels.into());
                 self.shape = Shape::Image { channels, height, width };
             }
             "first-channels" => {
                 let channels = size("channels")?.ok_or(missing("channels"))?;
+                self.require(channels <= units, "at least as many channels or entries as are kept")?;
                 entry.insert("channels".to_owned(), channels.into());
                 self.shape = self.with_units(channels);
             }
             "pad-features" => {
-                self.vector()?;
+                let present = self.vector()?;
                 let features = size("features")?.ok_or(missing("features"))?;
+                self.require(features >= present, "at most as many entries as afterwards")?;
                 entry.insert("features".to_owned(), features.into());
                 self.shape = Shape::Flat(features);
             }
@@ -319,12 +414,10 @@ impl Walk {
                     }
                     _ => side,
                 };
-                let expected = "an image at least as large as the window";
-                if height < side || width < side {
-                    return Err(LayerFault::Input {
-                        expected,
-                        found: vec![channels, height, width],
-                    });
+                if kind == "max-pool" {
+                    self.require(height >= side && width >= side, "an image at least as large as the window")?;
+                } else {
+                    self.require(height % side == 0 && width % side == 0, "sides that the window divides")?;
                 }
                 let pooled = |length: usize| (length - side) / step + 1;
                 self.shape = Shape::Image {
@@ -357,21 +450,24 @@ impl Walk {
                     };
                     (channels % area == 0, shape)
                 };
-                if !fits {
-                    let expected = "sizes that the factor divides";
-                    return Err(LayerFault::Input {
-                        expected,
-                        found: vec![channels, height, width],
-                    });
-                }
+                self.require(fits, "sizes that the factor divides")?;
                 self.shape = shape;
             }
             "max-min" => {
+                self.pairs()?;
                 entry.entry("pairing").or_insert_with(|| "split".into());
             }
             "crelu" => self.shape = self.with_units(2 * units),
-            "pair-max" => self.shape = self.with_units(units / 2),
-            "relu" | "leaky-relu" | "abs" | "tanh" | "sigmoid" | "softplus" | "elu" | "group-sort" | "full-sort" | "center" => {}
+            "pair-max" => self.shape = self.with_units(self.pairs()?),
+            "group-sort" => {
+                let group = size("size")?.ok_or(missing("size"))?;
+                self.require(units % group == 0, "channels or entries in whole groups")?;
+                entry.insert("size".to_owned(), group.into());
+            }
+            "softplus" => {
+                entry.entry("beta").or_insert_with(|| 1.0.into());
+            }
+            "relu" | "leaky-relu" | "abs" | "tanh" | "sigmoid" | "elu" | "full-sort" | "center" => {}
             _ => return Err(LayerFault::Kind),
         }
         for (field, shape) in tensors {
@@ -395,6 +491,24 @@ impl Walk {
                 width,
             },
         }
+    }
+
+    /// Refuses a shape that does not fit.
+    fn require(&self, fits: bool, expected: &'static str) -> Result<(), LayerFault> {
+        if fits {
+            return Ok(());
+        }
+        Err(LayerFault::Input {
+            expected,
+            found: self.shape.sizes(),
+        })
+    }
+
+    /// Half the channels or entries.
+    fn pairs(&self) -> Result<usize, LayerFault> {
+        let units = self.shape.units();
+        self.require(units % 2 == 0, "an even number of channels or entries")?;
+        Ok(units / 2)
     }
 
     fn image(&self) -> Result<[usize; 3], LayerFault> {

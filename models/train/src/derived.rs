@@ -39,10 +39,17 @@ impl Derived {
         gradient.defined().then_some(gradient)
     }
 
+    /// The number whose gradient by the parameters is that of the passes, if there is any.
+    #[must_use]
+    pub fn pairing(&self) -> Option<Tensor> {
+        let gradient = self.gradient()?;
+        Some((&self.value * gradient).sum(None::<tch::Kind>))
+    }
+
     /// Brings the gradient to the parameters; the graph is used up.
     pub fn pull(&self) {
-        if let Some(gradient) = self.gradient() {
-            (&self.value * gradient).sum(None::<tch::Kind>).backward();
+        if let Some(pairing) = self.pairing() {
+            pairing.backward();
         }
     }
 }

@@ -63,4 +63,41 @@ pub enum TrainError {
         /// Why the CUDA half of libtorch could not be opened, in brackets, if so.
         cause: String,
     },
+    /// A file that holds no state of a training.
+    #[error("`{path}` is not the state of a training")]
+    NoState {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The state of another training.
+    #[error("`{path}` belongs to another configuration, start or data")]
+    OtherState {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A saved state that is not one of this training.
+    #[error("the saved state has no fitting tensor `{name}`")]
+    State {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// No samples are left to train on.
+    #[error("{samples} samples of which {held_out} are held out: none is left to train on")]
+    NoSamples {
+        /// Of the training split.
+        samples: usize,
+        /// Held out.
+        held_out: usize,
+    },
+    /// A layer that does not move although it should.
+    #[error("no parameter moves: `finetune.parameters` names none of this network")]
+    NothingMoves,
+    /// More labels than logits, or the other way round.
+    #[error("the data has {found} classes, the network {logits} logits")]
+    Classes {
+        /// Of the data.
+        found: usize,
+        /// Of the network.
+        logits: i64,
+    },
 }

@@ -9,8 +9,15 @@ pub mod device;
 pub mod error;
 pub mod initial;
 mod layers;
+pub mod loss;
+pub mod metrics;
 pub mod network;
+pub mod optimizer;
 pub mod parameters;
+pub mod samples;
+pub mod schedule;
+pub mod state;
+pub mod train;
 
 pub use error::TrainError;
 pub use network::Network;

@@ -1,5 +1,7 @@
 //! An architecture with its tensors on a device.
 
+use std::collections::BTreeMap;
+
 use lipcert_models::architecture::{Architecture, METADATA_KEY};
 use lipcert_models::checkpoint::{Checkpoint, write_safetensors};
 use lipcert_models::network::{LoadOptions, image};
@@ -17,6 +19,8 @@ pub struct Network {
     architecture: Architecture,
     parameters: Parameters,
     layers: Vec<Box<dyn Layer>>,
+    /// The shapes of the inputs of the layers.
+    shapes: Vec<Shape>,
     /// Mean and inverse standard deviation, `(1, C, 1, 1)`.
     normalization: Option<(Tensor, Tensor)>,
     /// Largest inverse standard deviation.
@@ -39,7 +43,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Model`] as [`lipcert_models::network::Network::load`] says, and [`TrainError::Untrainable`].
+    /// [`TrainError::Model`] as [`lipcert_models::network::Network::load`] says, and [`TrainError::Torch`].
     pub fn open(model: &job::Model, input: [usize; 3], kind: Kind, device: Device) -> Result<Self, TrainError> {
         let mut checkpoint = Checkpoint::open(&model.path)?;
         if let Some(declaration) = &model.declaration {
@@ -63,23 +67,16 @@ impl Network {
         let shapes: Vec<Shape> = loaded.map.input_shapes();
         let skipped = shapes.len().saturating_sub(architecture.layers.len());
         let parameters = Parameters::read(&checkpoint, &architecture, kind, device)?;
-        Self::new(architecture, parameters, &shapes[skipped..])
+        Ok(Self::new(architecture, parameters, shapes[skipped..].to_vec()))
     }
 
-    /// Builds the layers. `shapes` are the shapes of their inputs, without the preprocessing.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Untrainable`] for the first layer that has no gradient here.
-    pub fn new(architecture: Architecture, parameters: Parameters, shapes: &[Shape]) -> Result<Self, TrainError> {
-        let mut built = Vec::new();
-        for (index, (layer, shape)) in architecture.layers.iter().zip(shapes).enumerate() {
-            let refuse = || TrainError::Untrainable {
-                index,
-                name: layer.name.clone(),
-            };
-            built.push(layers::build(layer, &parameters, *shape).ok_or_else(refuse)?);
-        }
+    /// Builds the layers. `shapes` are the shapes of their inputs, without the preprocessing; they must fit.
+    #[must_use]
+    pub fn new(architecture: Architecture, parameters: Parameters, shapes: Vec<Shape>) -> Self {
+        let pairs = architecture.layers.iter().zip(&shapes);
+        let built = pairs
+            .map(|(layer, shape)| layers::build(layer, &parameters, *shape))
+            .collect();
         let numbers = |list: &[Decimal]| {
             list.iter()
                 .map(|number| number.to_string().parse().expect("a decimal"))
@@ -98,14 +95,15 @@ impl Network {
             };
             (tensor(&mean), tensor(&std).reciprocal())
         });
-        Ok(Self {
+        Self {
             flatten: architecture.vector().is_some(),
             architecture,
             parameters,
             layers: built,
+            shapes,
             normalization,
             gain,
-        })
+        }
     }
 
     /// The architecture.
@@ -173,7 +171,8 @@ impl Network {
         }
     }
 
-    /// Lipschitz bound of the preprocessing; that of every layer that this crate trains is 1 up to rounding.
+    /// Lipschitz bound of the preprocessing. That of a layer with a bound by construction is 1 up to rounding and to a norm that is still followed; plain weights
+    /// have none.
     #[must_use]
     pub const fn gain(&self) -> f64 {
         self.gain
@@ -187,5 +186,47 @@ impl Network {
     pub fn file(&self) -> Result<Vec<u8>, TrainError> {
         let metadata = [(METADATA_KEY.to_owned(), self.architecture.declaration())].into();
         Ok(write_safetensors(&metadata, &self.parameters.plain()?)?)
+    }
+
+    /// What the layers keep from step to step beside the parameters, as `LAYER.NAME`: whoever changes such a tensor in place changes the network.
+    ///
+    /// A training that is to go on bit for bit needs these tensors as well as the parameters.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let layers = self.architecture.layers.iter().zip(&self.layers);
+        layers
+            .flat_map(|(planned, layer)| {
+                let named = layer.state().into_iter();
+                named.map(|(field, tensor)| (format!("{}.{field}", planned.name), tensor))
+            })
+            .collect()
+    }
+
+    /// The network whose file can be certified: every norm that training only follows is replaced by a stored number a little above it.
+    ///
+    /// `sigma` gets a settled value, a weight that is divided by its norm gets a `sigma`, and `cpl-conv`, `cpl-dense` and `cpl-frobenius` become `residual-conv`
+    /// and `residual-dense` with a stored factor. Training goes on with the old network.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Torch`].
+    pub fn seal(&self) -> Result<Self, TrainError> {
+        let mut architecture = self.architecture.clone();
+        let mut changed = BTreeMap::new();
+        for (planned, layer) in architecture.layers.iter_mut().zip(&self.layers) {
+            if let Some(sealed) = layer.seal(planned.plan) {
+                planned.plan = sealed.plan;
+                let named = sealed.changed.into_iter();
+                changed.extend(named.map(|(field, tensor)| (format!("{}.{field}", planned.name), tensor)));
+            }
+        }
+        let (kind, device) = (self.parameters.kind(), self.parameters.device());
+        let parameters = Parameters::new(&architecture, kind, device, |parameter| {
+            let layer = &architecture.layers[parameter.layer].name;
+            Ok(changed
+                .remove(&parameter.name)
+                .unwrap_or_else(|| self.parameters.get(layer, parameter.field)))
+        })?;
+        Ok(Self::new(architecture, parameters, self.shapes.clone()))
     }
 }

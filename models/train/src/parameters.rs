@@ -8,6 +8,7 @@ use lipcert_models::training::parameters::{self, Parameter};
 use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
+use crate::layers::learnt;
 
 /// Tensors that the layers share: whoever changes one in place changes it for all.
 #[derive(Debug)]
@@ -46,8 +47,7 @@ impl Parameters {
                 .f_to_device(device)?
                 .f_to_kind(kind)?
                 .f_reshape(sizes(&parameter.shape))?;
-            // `sigma`, `u`, `v`, `factor` are computed, not learnt.
-            let learnt = !matches!(parameter.field, "sigma" | "u" | "v" | "factor");
+            let learnt = learnt(architecture.layers[parameter.layer].plan, parameter.field);
             tensors.insert(parameter.name.clone(), tensor.detach().copy().set_requires_grad(learnt));
         }
         Ok(Self {
@@ -96,6 +96,15 @@ impl Parameters {
     /// The tensors in the order of [`Parameters::list`].
     pub fn iter(&self) -> impl Iterator<Item = (&Parameter, &Tensor)> {
         self.list.iter().map(|parameter| (parameter, &self.tensors[&parameter.name]))
+    }
+
+    /// How many numbers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list
+            .iter()
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum()
     }
 
     /// Type of the numbers.

@@ -13,12 +13,13 @@ impl Layer for Scalar {
     fn forward(&self, input: &Tensor) -> Tensor {
         match self.0 {
             Activation::Relu => input.relu(),
-            Activation::LeakyRelu { slope } => input.maximum(&(input * slope)),
+            Activation::LeakyRelu { slope } if slope <= 1.0 => input.maximum(&(input * slope)),
+            Activation::LeakyRelu { slope } => input.minimum(&(input * slope)),
             Activation::Abs => input.abs(),
             Activation::Tanh => input.tanh(),
             Activation::Sigmoid => input.sigmoid(),
-            // the threshold of the usual function makes it linear from there on; `log(1 + exp)` in the stable form has none
-            Activation::Softplus { beta } => (input.relu() * beta + (-(input * beta).abs()).exp().log1p()) / beta,
+            // the usual function is linear from a threshold on, this one is not
+            Activation::Softplus { beta } => (input * beta).logaddexp(&input.zeros_like()) / beta,
             Activation::Elu => input.elu(),
         }
     }

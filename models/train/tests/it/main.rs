@@ -2,3 +2,7 @@
 
 mod agreement;
 mod common;
+mod loss;
+mod optimizer;
+mod schedule;
+mod gradients;

@@ -1,0 +1,89 @@
+//! Everything that a training must know to go on as if it had never stopped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lipcert_models::checkpoint::{Checkpoint, PlainTensor, write_safetensors};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::TrainError;
+use crate::metrics::Counts;
+use crate::parameters::{sizes, values};
+
+/// Entry of the file's metadata.
+const KEY: &str = "lipcert.training";
+
+/// Where a training stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Digest of the configuration and of the start, so that no other training goes on from here.
+    pub identity: String,
+    /// Steps done.
+    pub step: usize,
+    /// Of the epoch that is under way.
+    pub counts: Counts,
+    /// Single numbers of the optimiser and the loss, by name; float64, where tensors are float32.
+    pub numbers: BTreeMap<String, f64>,
+    /// Highest approximate certified accuracy on the held-out samples so far, and its epoch.
+    pub best: Option<(f64, usize)>,
+}
+
+/// Writes the position and named tensors; the file is replaced at once or not at all.
+///
+/// Tensors of float32 are kept as they are; others must be single numbers, which float64 holds.
+///
+/// # Errors
+///
+/// [`TrainError::File`], [`TrainError::Model`].
+pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -> Result<(), TrainError> {
+    let mut position = position.clone();
+    let mut plain = Vec::new();
+    for (name, tensor) in tensors {
+        if tensor.kind() == Kind::Float {
+            plain.push(PlainTensor {
+                name,
+                shape: tensor.size().iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect(),
+                values: values(&tensor)?,
+            });
+        } else {
+            position.numbers.insert(name, tensor.double_value(&[]));
+        }
+    }
+    let text = serde_json::to_string(&position).expect("numbers and texts");
+    replace(path, &write_safetensors(&[(KEY.to_owned(), text)].into(), &plain)?)
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+///
+/// [`TrainError::Model`] if the file cannot be read, [`TrainError::NoState`] if it is no state.
+pub fn read(path: &Path) -> Result<(Position, Vec<(String, Tensor)>), TrainError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let refuse = || TrainError::NoState { path: path.to_owned() };
+    let text = checkpoint.metadata().get(KEY).ok_or_else(refuse)?;
+    let mut position: Position = serde_json::from_str(text).map_err(|_| refuse())?;
+    let numbers = std::mem::take(&mut position.numbers).into_iter();
+    let mut tensors: Vec<(String, Tensor)> = numbers.map(|(name, value)| (name, Tensor::from(value))).collect();
+    for info in checkpoint.tensors() {
+        let tensor = Tensor::f_from_slice(&checkpoint.read(&info.name)?)?.f_to_kind(Kind::Float)?;
+        tensors.push((info.name.clone(), tensor.f_view(sizes(&info.shape).as_slice())?));
+    }
+    Ok((position, tensors))
+}
+
+/// Writes a file beside its place and moves it there.
+///
+/// # Errors
+///
+/// [`TrainError::File`].
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let refuse = |cause| TrainError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let beside = path.with_extension("part");
+    std::fs::write(&beside, bytes).map_err(refuse)?;
+    std::fs::rename(&beside, path).map_err(refuse)
+}
