@@ -19,7 +19,22 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
+impl From<std::process::Output> for Ran {
+    fn from(output: std::process::Output) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 impl Ran {
+    /// Runs a command to its end.
+    pub(crate) fn of(mut command: Command) -> Self {
+        command.output().unwrap().into()
+    }
+
     /// Standard output as exactly one JSON value.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -33,12 +48,7 @@ impl Ran {
 
 /// Runs the program in `folder`.
 pub(crate) fn lipcert_in(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
-    let output = command(folder, arguments).output().unwrap();
-    Ran {
-        status: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(command(folder, arguments))
 }
 
 /// Runs the program in the root of the workspace.
@@ -128,7 +138,9 @@ fn run_file(verdict: Verdict) -> Vec<u8> {
     to_json(&run).unwrap()
 }
 
-const COMMANDS: [&str; 6] = ["inspect", "verify", "check", "certify", "report", "demo"];
+const COMMANDS: [&str; 10] = [
+    "inspect", "verify", "check", "certify", "train", "finetune", "attack", "report", "demo", "doctor",
+];
 
 #[test]
 fn help_and_version_are_results() {

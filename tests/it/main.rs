@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod attack;
+#[cfg(test)]
 mod attack_dense;
 #[cfg(test)]
 mod certify;
@@ -16,6 +18,8 @@ mod curvature;
 mod demo;
 #[cfg(test)]
 mod dense;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod explore;
 #[cfg(test)]
@@ -32,5 +36,9 @@ mod joint;
 mod reference;
 #[cfg(test)]
 mod residual_block;
+#[cfg(test)]
+mod train;
+#[cfg(test)]
+mod trainer;
 #[cfg(test)]
 mod verify;

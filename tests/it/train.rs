@@ -1,0 +1,369 @@
+//! `lipcert train` and `lipcert finetune`, with a stand-in for the program that trains; and once with the program itself.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lipcert::results::Run;
+use lipcert_models::training::job::{Device, Event, Job};
+
+use crate::cli::{Ran, lipcert_in};
+use crate::reference::root;
+use crate::trainer::{Bench, CONFIG, epoch, finished, leave_model, say, started, step};
+
+/// A stand-in that trains well.
+fn good() -> Bench {
+    let warning = Event::Warning {
+        message: "the rate is high".to_owned(),
+    };
+    let before = say(&[started(), step(10), warning, step(15), epoch(0), step(30), epoch(1)]);
+    Bench::new(&format!("{before}{}{}", leave_model(), say(&[finished(false)])))
+}
+
+const TRAIN: [&str; 4] = ["train", "config.toml", "-o", "out"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    TRAIN.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn the_file_is_verified_and_certified() {
+    let bench = good();
+    let ran = bench.run(&with(&["--json", "--device", "cpu", "--threads", "1"]));
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.stderr.is_empty(), "JSON alone: {ran:?}");
+    let json = ran.json();
+    assert_eq!(
+        (&json["schema"], &json["verdict"]),
+        (&"lipcert/train/1".into(), &"certified".into())
+    );
+    assert_eq!(json["checkpoint"], "out/model.safetensors");
+    assert_eq!(json["epochs"].as_array().unwrap().len(), 2);
+    assert_eq!((&json["device"], &json["stopped"]), (&"cpu".into(), &false.into()));
+    assert_eq!(json["verify"]["schema"], "lipcert/verify/1");
+    assert!((json["verify"]["lipschitz"]["upper"].as_f64().unwrap() - 1.2524149).abs() < 1e-6);
+    let certify = &json["certify"];
+    assert_eq!(
+        (&certify["schema"], &certify["correct"]),
+        (&"lipcert/certify/1".into(), &339.into())
+    );
+    assert_eq!(
+        (&certify["certified"][0]["count"], &certify["certified"][1]["count"]),
+        (&315.into(), &101.into())
+    );
+    assert!(json.get("before").is_none());
+
+    let mut files: Vec<String> = fs::read_dir(bench.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "certificate.json",
+            "model.safetensors",
+            "report.html",
+            "run.json",
+            "train.json"
+        ]
+    );
+    assert_eq!(
+        Run::read(bench.read("out/run.json").as_bytes()).unwrap().models()[0].correct,
+        339
+    );
+    let whole: serde_json::Value = serde_json::from_str(&bench.read("out/train.json")).unwrap();
+    assert_eq!(whole, json);
+    // Somebody else checks what was claimed.
+    let ran = lipcert_in(bench.folder(), ["check", "out/certificate.json", "out/model.safetensors"]);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+
+    let Job::Train(job) = bench.job() else { panic!("another job") };
+    assert_eq!(
+        (job.folder.as_path(), job.resume, job.device, job.threads),
+        (Path::new("out"), false, Device::Cpu, Some(1))
+    );
+    assert_eq!((job.start, job.config.train.epochs), (None, 2));
+}
+
+#[test]
+fn the_text_begins_with_what_is_proved() {
+    let ran = good().run(&TRAIN);
+    assert_eq!(ran.first_line(), "certified: accuracy 94.16 %, certified 87.50 % at ε = 0.1");
+    assert!(
+        ran.stdout.contains("trained: 2 epochs on cpu, 34442 parameters"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("warning: the rate is high"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: open out/report.html"), "{}", ran.stderr);
+}
+
+/// The folder's name comes from the configuration; data of the command line goes before that of the file.
+#[test]
+fn defaults_and_overrides() {
+    let bench = Bench::new(&format!("mkdir -p runs/config && {}{}", leave_model(), say(&[started()])));
+    let ran = bench.run(&["train", "config.toml", "--data", "digits"]);
+    assert_eq!(ran.status, Some(2), "it ends without an answer: {ran:?}");
+    let Job::Train(job) = bench.job() else { panic!("another job") };
+    assert_eq!((job.folder.as_path(), job.device), (Path::new("runs/config"), Device::Auto));
+    let ran = bench.run(&with(&["--data", "mnist:nowhere"]));
+    assert!(ran.status == Some(2) && ran.stderr.contains("nowhere"), "{ran:?}");
+    let ran = bench.run(&with(&["--test-data", "mnist:elsewhere"]));
+    assert!(ran.status == Some(2) && ran.stderr.contains("elsewhere"), "{ran:?}");
+}
+
+/// What the program says went wrong is what the user reads.
+#[test]
+fn a_training_that_fails() {
+    let failed = Event::Failed {
+        message: "step 3: output of layer `2` is not finite".to_owned(),
+    };
+    for (script, causes) in [
+        (say(&[started(), failed]), &["step 3: output of layer `2` is not finite"][..]),
+        (
+            say(&[started()]) + "echo 'loading' >&2; echo 'libc10.so: cannot open' >&2; exit 127",
+            &["without an answer", "127", "libc10.so: cannot open"],
+        ),
+        ("exit 3".to_owned(), &["without a word", "3"]),
+        ("kill -9 $$".to_owned(), &["without a word", "9"]),
+        ("echo 'Hello'; cat > /dev/null".to_owned(), &["no event", "Hello"]),
+        (say(&[finished(false)]), &["there is no `out/model.safetensors`"]),
+        (
+            r#"echo '{"event":"doctor","libtorch":"2","threads":1,"cuda_devices":0,"cuda_error":null,"cudnn":false}'"#.to_owned(),
+            &["another question"],
+        ),
+        (
+            "mkdir -p out; echo nonsense > out/model.safetensors\n".to_owned() + &say(&[finished(false)]),
+            &["out/model.safetensors"],
+        ),
+    ] {
+        let bench = Bench::new(&script);
+        let ran = bench.run(&TRAIN);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{script}: {ran:?}");
+        for cause in causes {
+            assert!(ran.stderr.contains(cause), "{cause}: {}", ran.stderr);
+        }
+        assert!(!bench.path("out/certificate.json").exists());
+    }
+}
+
+#[test]
+fn without_the_program_one_command_is_named() {
+    let bench = Bench::without_trainer();
+    let ran = bench.run(&TRAIN);
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("make libtorch"), "{}", ran.stderr);
+    assert!(!bench.path("out").exists(), "nothing was begun");
+    // In the PATH it is found too.
+    let other = good();
+    let mut command = bench.command(&TRAIN);
+    command.env("PATH", format!("{}:/usr/bin:/bin", other.path("bin").display()));
+    assert_eq!(Ran::of(command).status, Some(0));
+}
+
+/// Every fault of a configuration is said with file and line, before anything is started.
+#[test]
+fn configurations_that_are_refused() {
+    let cases = [
+        ("epochs = 2", "epochs = 0", "line 14: `train.epochs` is 0"),
+        ("epochs = 2", "epochs = \"2\"", "line 14 (`epochs = \"2\"`): invalid type"),
+        ("epochs = 2", "epoch = 2", "line 14 (`epoch = 2`): unknown field `epoch`"),
+        ("batch = 100", "batch = 0", "line 15: `train.batch` is 0"),
+        ("rate = 0.001", "rate = -1.0", "line 12: `optimizer.rate` is -1"),
+        ("rate = 0.001", "rate = nan", "line 12: `optimizer.rate` is NaN"),
+        ("kind = \"adam\"", "kind = \"magic\"", "`magic`"),
+        ("kind = \"cross-entropy\"", "kind = \"guess\"", "`guess`"),
+        ("offset = 0.5", "offset = inf", "line 9: `loss.offset` is inf"),
+        (
+            "\"digits-sll\"",
+            "\"digits-none\"",
+            "line 5: there is no preset `digits-none`",
+        ),
+        (
+            "preset = \"digits-sll\"",
+            "layers = [{ kind = \"soup\" }]",
+            "line 5: layer 0 (`soup`)",
+        ),
+        ("preset = \"digits-sll\"", "", "`network.layers` is missing"),
+        ("[network]\npreset = \"digits-sll\"\n", "", "`network` is missing"),
+        ("train = \"digits\"", "train = \"numbers\"", "numbers"),
+        ("train = \"digits\"", "train = \"npz:a.npz\"", "a.npz"),
+        ("[\"0.1\", \"0.5\"]", "[\"0.1\", \"1/10\"]", "line 17: `certify.eps`"),
+        ("[\"0.1\", \"0.5\"]", "[\"-1\"]", "line 17: `certify.eps`"),
+        ("lipcert/train/1", "lipcert/train/9", "lipcert/train/9"),
+        ("[train]", "[train", "line 13"),
+        ("[train]", "[finetune]\nparameters = \"head\"\n[train]", "line 13: `finetune`"),
+    ];
+    let bench = good();
+    for (from, to, cause) in cases {
+        assert!(CONFIG.contains(from), "{from}");
+        bench.write("config.toml", &CONFIG.replace(from, to));
+        let ran = bench.run(&TRAIN);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{to}: {ran:?}");
+        assert!(ran.stderr.contains(cause), "{to}: {}", ran.stderr);
+        assert!(ran.stderr.contains("config.toml"), "{to}: {}", ran.stderr);
+        assert!(
+            !bench.path("job.json").exists() && !bench.path("out").exists(),
+            "{to}: it was started"
+        );
+    }
+    let ran = bench.run(&["train", "nothing.toml"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("nothing.toml"), "{ran:?}");
+    let ran = bench.run(&with(&["--force", "--resume"]));
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+}
+
+#[test]
+fn a_folder_with_files_is_not_overwritten() {
+    let bench = good();
+    assert_eq!(bench.run(&TRAIN).status, Some(0));
+    fs::remove_file(bench.path("job.json")).unwrap();
+    let ran = bench.run(&TRAIN);
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr.contains("--force") && ran.stderr.contains("--resume"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!bench.path("job.json").exists(), "it was started");
+    let ran = bench.run(&with(&["--resume"]));
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(matches!(bench.job(), Job::Train(job) if job.resume));
+    assert_eq!(bench.run(&with(&["--force"])).status, Some(0));
+}
+
+/// A certificate of an earlier model does not stand beside what came of a training that failed.
+#[test]
+fn old_results_do_not_survive_a_new_training() {
+    let bench = Bench::new("exit 1");
+    fs::create_dir(bench.path("out")).unwrap();
+    for name in [
+        "certificate.json",
+        "run.json",
+        "report.html",
+        "train.json",
+        "model.safetensors",
+        "state.safetensors",
+        "mine",
+    ] {
+        bench.write(&format!("out/{name}"), "old");
+    }
+    assert_eq!(bench.run(&with(&["--resume"])).status, Some(2));
+    for (name, left) in [
+        ("certificate.json", false),
+        ("run.json", false),
+        ("model.safetensors", true),
+        ("state.safetensors", true),
+    ] {
+        assert_eq!(bench.path(&format!("out/{name}")).exists(), left, "{name}");
+    }
+    assert_eq!(bench.run(&with(&["--force"])).status, Some(2));
+    assert!(!bench.path("out/model.safetensors").exists() && bench.path("out/mine").exists());
+    // An input that lies in the folder is not taken away.
+    fs::copy(root("models/assets/digits.safetensors"), bench.path("out/model.safetensors")).unwrap();
+    bench.write("tune.toml", &CONFIG.replace("[network]\npreset = \"digits-sll\"\n", ""));
+    let ran = bench.run(&["finetune", "out/model.safetensors", "tune.toml", "-o", "out", "--force"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");
+    assert!(bench.path("out/model.safetensors").exists());
+}
+
+/// An interrupt at the terminal reaches `lipcert` alone; it closes the other program's input, which then saves.
+#[test]
+fn an_interrupt_saves_and_certifies() {
+    let bench = Bench::new(&format!(
+        "{}cat > /dev/null\n{}{}",
+        say(&[started(), step(10), epoch(0)]),
+        leave_model(),
+        say(&[finished(true)])
+    ));
+    let (status, ran) = interrupted(&bench, &with(&["--json"]));
+    assert_eq!(status, Some(0), "{ran:?}");
+    let json = ran.json();
+    assert_eq!((&json["stopped"], &json["certify"]["correct"]), (&true.into(), &339.into()));
+    assert_eq!(json["epochs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_interrupt_before_there_is_a_model() {
+    let bench = Bench::new(&format!("{}cat > /dev/null\n{}", say(&[started()]), say(&[finished(true)])));
+    let (status, ran) = interrupted(&bench, &TRAIN);
+    assert_eq!(status, Some(1), "{ran:?}");
+    assert!(ran.first_line().starts_with("not certified: training was stopped"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: go on with --resume -o out"), "{ran:?}");
+    assert!(!bench.path("out/certificate.json").exists());
+}
+
+/// Runs in a process group of its own, which is interrupted as soon as the job is there.
+fn interrupted(bench: &Bench, arguments: &[&str]) -> (Option<i32>, Ran) {
+    let mut command = bench.command(arguments);
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let begin = Instant::now();
+    while !bench.path("job.json").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the job never came");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let sent = Command::new("kill")
+        .args(["-INT", "--", &format!("-{}", child.id())])
+        .status();
+    assert!(sent.unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    (ran.status, ran)
+}
+
+/// Of several processes the first one certifies; the others train and say nothing.
+#[test]
+fn one_of_several_processes_certifies() {
+    let bench = good();
+    let rank = |rank: &str| {
+        let mut command = bench.command(&TRAIN);
+        command.env("WORLD_SIZE", "2").env("RANK", rank);
+        Ran::of(command)
+    };
+    let ran = rank("1");
+    assert_eq!((ran.status, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    assert!(bench.path("job.json").exists() && !bench.path("out/certificate.json").exists());
+    let ran = rank("2");
+    assert!(ran.status == Some(2) && ran.stderr.contains("RANK is 2"), "{ran:?}");
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    assert!(rank("0").first_line().starts_with("certified"));
+    assert!(bench.path("out/certificate.json").exists());
+}
+
+#[test]
+fn fine_tuning_shows_before_and_after() {
+    let bench = good();
+    bench.write("tune.toml", &CONFIG.replace("[network]\npreset = \"digits-sll\"\n", ""));
+    let model = root("tests/fixtures/sll_digits/digits.pth");
+    let model = model.to_str().unwrap();
+    let tune = ["finetune", model, "tune.toml", "-o", "out", "--preprocess", "mean=0.3053"];
+    let ran = bench.run(&tune);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout.contains("fine-tuned:") && ran.stdout.contains("before"),
+        "{}",
+        ran.stdout
+    );
+    let json: serde_json::Value = serde_json::from_str(&bench.read("out/train.json")).unwrap();
+    assert_eq!(json["schema"], "lipcert/finetune/1");
+    assert_eq!(
+        (&json["before"]["correct"], &json["certify"]["correct"]),
+        (&339.into(), &339.into())
+    );
+    assert_eq!(json["before"]["model"]["format"], "torch-zip");
+    let Job::Train(job) = bench.job() else { panic!("another job") };
+    let start = job.start.unwrap();
+    assert_eq!(
+        (start.path.to_str(), start.preprocess.as_deref()),
+        (Some(model), Some("mean=0.3053"))
+    );
+    // A configuration with a network is not for this, and one without is not for `train`.
+    let ran = bench.run(&["finetune", model, "config.toml", "-o", "other"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("line 4: `network`"), "{ran:?}");
+    let ran = bench.run(&["finetune", "nothing.pth", "tune.toml", "-o", "other"]);
+    assert!(ran.status == Some(2) && ran.stderr.contains("nothing.pth"), "{ran:?}");
+}
