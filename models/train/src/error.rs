@@ -99,6 +99,7 @@ pub enum TrainError {
         found: usize,
         /// Of the network.
         logits: i64,
+    },
     /// A size of perturbations that none can have.
     #[error("epsilon `{value}` is not a positive number")]
     Epsilon {

@@ -4,8 +4,8 @@
 //! architecture in it. Nothing here is a proof, and no number that is computed here is a claim: the file is what gets verified. The program of this crate
 //! speaks [`lipcert_models::training::job`].
 
-pub mod augment;
 pub mod attack;
+pub mod augment;
 pub mod derived;
 pub mod device;
 pub mod distributed;
@@ -17,8 +17,8 @@ pub mod metrics;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
-pub mod samples;
 pub mod regularizer;
+pub mod samples;
 pub mod schedule;
 pub mod state;
 pub mod train;
