@@ -3,4 +3,5 @@
 mod agreement;
 mod common;
 mod gradients;
+mod initial;
 mod seal;
