@@ -11,7 +11,6 @@ const OPTIONS: (Kind, tch::Device) = (Kind::Float, tch::Device::Cpu);
 /// Fresh numbers for a parameter of a layer, on the CPU; they come from libtorch's generator.
 ///
 /// Layers that can be isometries start as some: identities where the sizes allow it, else with orthonormal rows or columns.
-#[must_use]
 pub fn draw(plan: Plan, parameter: &Parameter) -> Tensor {
     let shape = sizes(&parameter.shape);
     let fan_in: i64 = shape.iter().skip(1).product();

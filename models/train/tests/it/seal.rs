@@ -21,7 +21,7 @@ fn followed() -> Vec<Case> {
 
 /// Derives as a training does, until the norms have settled.
 fn settle(network: &mut Network) {
-    for _ in 0..200 {
+    for _ in 0..60 {
         network.derive();
     }
 }
