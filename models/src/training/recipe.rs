@@ -417,7 +417,10 @@ impl Walk {
                 if kind == "max-pool" {
                     self.require(height >= side && width >= side, "an image at least as large as the window")?;
                 } else {
-                    self.require(height % side == 0 && width % side == 0, "sides that the window divides")?;
+                    self.require(
+                        height.is_multiple_of(side) && width.is_multiple_of(side),
+                        "sides that the window divides",
+                    )?;
                 }
                 let pooled = |length: usize| (length - side) / step + 1;
                 self.shape = Shape::Image {
@@ -461,7 +464,7 @@ impl Walk {
             "pair-max" => self.shape = self.with_units(self.pairs()?),
             "group-sort" => {
                 let group = size("size")?.ok_or(missing("size"))?;
-                self.require(units % group == 0, "channels or entries in whole groups")?;
+                self.require(units.is_multiple_of(group), "channels or entries in whole groups")?;
                 entry.insert("size".to_owned(), group.into());
             }
             "softplus" => {
@@ -507,7 +510,7 @@ impl Walk {
     /// Half the channels or entries.
     fn pairs(&self) -> Result<usize, LayerFault> {
         let units = self.shape.units();
-        self.require(units % 2 == 0, "an even number of channels or entries")?;
+        self.require(units.is_multiple_of(2), "an even number of channels or entries")?;
         Ok(units / 2)
     }
 

@@ -348,16 +348,43 @@ pub(crate) fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// A dense residual layer with weighted row sums on a vector.
-pub(crate) fn wide(inner: usize, features: usize) -> Case {
-    let layer = json!({ "kind": "sll-dense", "inner": inner, "name": "0" });
+/// A layer behind a flattening, by description.
+fn on_vector(layer: &Value, features: usize) -> Case {
     Case {
-        name: "wide".to_owned(),
+        name: layer.to_string(),
         layers: vec![
             json!({ "kind": "flatten", "name": "1" }).as_object().unwrap().clone(),
             layer.as_object().unwrap().clone(),
         ],
         tensors: None,
         input: [1, 1, features],
+    }
+}
+
+/// A dense residual layer with weighted row sums on a vector.
+pub(crate) fn wide(inner: usize, features: usize) -> Case {
+    on_vector(&json!({ "kind": "sll-dense", "inner": inner, "name": "0" }), features)
+}
+
+/// A dense layer on a vector.
+pub(crate) fn dense(kind: &str, outputs: usize, features: usize) -> Case {
+    let mut layer = json!({ "kind": kind, "outputs": outputs, "name": "0" });
+    if kind == "bjorck" {
+        layer["iterations"] = 3.into();
+    }
+    on_vector(&layer, features)
+}
+
+/// A convolution with a kernel of 3 × 3.
+pub(crate) fn convolution(kind: &str, outputs: usize, input: [usize; 3]) -> Case {
+    let layer = json!({ "kind": kind, "outputs": outputs, "name": "0" });
+    Case {
+        name: layer.to_string(),
+        layers: vec![
+            layer.as_object().unwrap().clone(),
+            json!({ "kind": "flatten", "name": "1" }).as_object().unwrap().clone(),
+        ],
+        tensors: None,
+        input,
     }
 }

@@ -33,7 +33,7 @@ fn total(network: &mut Network, batches: &[Tensor; 2]) -> f64 {
 fn check(case: &Case) {
     let mut network = case.network();
     let batches = [case.images(2, 3), case.images(3, 4)].map(|images| images.set_requires_grad(true));
-    settle(&mut network, 400);
+    settle(&mut network, 100);
     for which in 0..2 {
         value(&network, &batches, which).backward();
     }

@@ -1,4 +1,5 @@
 //! Tests of the training crate, in one binary.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod agreement;
 mod attack;
@@ -11,4 +12,5 @@ mod loss;
 mod optimizer;
 mod regularizer;
 mod schedule;
+mod initial;
 mod seal;
