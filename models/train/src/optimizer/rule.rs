@@ -50,7 +50,7 @@ pub(super) enum Update {
         nesterov: bool,
         decay: f64,
     },
-    /// `m` and `v` follow `g` and `g²`; then `x ← keep · x − (a m + b g) / (√v / c + ε)`.
+    /// `m` and `v` follow `g` and `g²`; then `x ← keep · x − (a m + b g) / (√v + ε)`.
     Adam {
         /// Added to the gradient, times `x`.
         decay: f64,
@@ -59,9 +59,7 @@ pub(super) enum Update {
         fresh: [f64; 2],
         /// `[a, b]`.
         along: [f64; 2],
-        /// `c`.
-        correction: f64,
-        /// `ε`.
+        /// `ε`; it and both of `along` have the correction of `√v` in them.
         epsilon: f64,
         /// How far the slow weights follow after this update, if they do.
         follow: Option<f64>,
@@ -174,14 +172,14 @@ impl Rule {
                         (along, due.then_some(follow))
                     }
                 };
+                let correction = seen_square.sqrt();
                 let decoupled = matches!(relative, Relative::Decoupled);
                 Update::Adam {
                     decay: if decoupled { 0.0 } else { decay },
                     keep: if decoupled { 1.0 - rate * decay } else { 1.0 },
                     fresh: betas.map(|beta| 1.0 - beta),
-                    along,
-                    correction: seen_square.sqrt(),
-                    epsilon,
+                    along: along.map(|factor| factor * correction),
+                    epsilon: epsilon * correction,
                     follow,
                 }
             }
@@ -224,7 +222,6 @@ impl Update {
                 keep,
                 fresh,
                 along,
-                correction,
                 epsilon,
                 follow,
                 ..
@@ -232,8 +229,7 @@ impl Update {
                 let (moments, slow) = carried.split_at_mut(2);
                 let _ = moments[0].lerp_(gradient, fresh[0]);
                 let _ = moments[1].lerp_(&(gradient * gradient), fresh[1]);
-                let mut spread = moments[1].sqrt().g_div_scalar_(correction);
-                let _ = spread.g_add_scalar_(epsilon);
+                let spread = moments[1].sqrt().g_add_scalar_(epsilon);
                 let mut step = &moments[0] * -along[0];
                 if along[1] != 0.0 {
                     let _ = step.g_sub_(&(gradient * along[1]));
