@@ -7,6 +7,7 @@
 pub mod attack;
 pub mod derived;
 pub mod device;
+pub mod distributed;
 pub mod error;
 pub mod initial;
 mod layers;

@@ -3,3 +3,4 @@
 mod agreement;
 mod attack;
 mod common;
+mod distributed;
