@@ -14,3 +14,4 @@ mod regularizer;
 mod schedule;
 mod initial;
 mod seal;
+mod distributed;
