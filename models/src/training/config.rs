@@ -263,7 +263,7 @@ impl Optimizer {
 }
 
 /// How the rate changes over the steps, relative to the largest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Schedule {
     /// Which.
@@ -278,6 +278,17 @@ pub struct Schedule {
     /// By what a `multi-step` schedule multiplies there.
     #[serde(default = "tenth")]
     pub factor: f64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::default(),
+            warm_up: 0.0,
+            milestones: Vec::new(),
+            factor: tenth(),
+        }
+    }
 }
 
 /// Which schedule.
@@ -688,6 +699,21 @@ impl Loss {
 }
 
 impl Augment {
+    /// Checks the border against the smaller side of the images.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Range`].
+    #[expect(clippy::cast_precision_loss, reason = "for a message")]
+    pub fn fits(&self, side: usize) -> Result<(), ConfigError> {
+        require(
+            "augment.crop",
+            self.crop as f64,
+            self.crop == 0 || self.crop < side,
+            "fewer pixels than the image has on a side",
+        )
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         require(
             "augment.rotate",

@@ -2,7 +2,7 @@
 
 mod agreement;
 mod common;
+mod gradients;
 mod loss;
 mod optimizer;
 mod schedule;
-mod gradients;
