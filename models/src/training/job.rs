@@ -135,6 +135,8 @@ pub enum Event {
         /// In a sentence.
         message: String,
     },
+    /// An attack went on.
+    Attack(AttackProgress),
     /// The end; the result is written.
     Finished {
         /// The model, or the inputs that an attack found.
@@ -198,6 +200,22 @@ pub struct HeldOut {
     pub accuracy: f64,
     /// And with a radius, see [`Step`].
     pub approx_certified: f64,
+}
+
+/// How far an attack is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttackProgress {
+    /// Size of the perturbations; nothing for the attack that sees decisions only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<f64>,
+    /// Which ascent, from 0, over all sizes; the attack that sees decisions only comes last. `Started` says how many there are.
+    pub step: usize,
+    /// Samples that stood before it.
+    pub samples: usize,
+    /// Those of them that were tried so far.
+    pub tried: usize,
+    /// Those of them that were misled.
+    pub misled: usize,
 }
 
 /// What libtorch and CUDA say about themselves.

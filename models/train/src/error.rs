@@ -100,4 +100,34 @@ pub enum TrainError {
         /// Of the network.
         logits: i64,
     },
+    /// A size of perturbations that none can have.
+    #[error("epsilon `{value}` is not a positive number")]
+    Epsilon {
+        /// The number that was given.
+        value: f64,
+    },
+    /// A variable of the environment that says nothing useful.
+    #[error("environment variable `{name}` is {}, expected {expected}", value.as_ref().map_or_else(|| "not set".to_owned(), |value| format!("`{value}`")))]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// Its value, if it is set.
+        value: Option<String>,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// The processes that train together cannot reach each other.
+    #[error("{what}: {cause}")]
+    Group {
+        /// What was tried.
+        what: &'static str,
+        /// The words of libtorch.
+        cause: String,
+    },
+    /// The processes that train together do not do the same.
+    #[error("process {rank} and another one have tensors of different shapes or kinds")]
+    Unlike {
+        /// The process that says so.
+        rank: usize,
+    },
 }

@@ -4,8 +4,11 @@
 //! architecture in it. Nothing here is a proof, and no number that is computed here is a claim: the file is what gets verified. The program of this crate
 //! speaks [`lipcert_models::training::job`].
 
+pub mod attack;
+pub mod augment;
 pub mod derived;
 pub mod device;
+pub mod distributed;
 pub mod error;
 pub mod initial;
 mod layers;
@@ -14,6 +17,7 @@ pub mod metrics;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
+pub mod regularizer;
 pub mod samples;
 pub mod schedule;
 pub mod state;

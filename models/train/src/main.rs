@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lipcert_models::training::job::{Event, Job};
-use lipcert_train::{device, train};
+use lipcert_train::{attack, device, train};
 
 fn main() -> ExitCode {
     // before any other call of libtorch
@@ -41,7 +41,11 @@ fn main() -> ExitCode {
     let outcome = catch_unwind(AssertUnwindSafe(|| match &job {
         Job::Doctor => Ok(Event::Doctor(device::doctor())),
         Job::Train(task) => train::run(task, &mut report, &stop),
-        Job::Attack(_) => unreachable!(),
+        Job::Attack(task) => attack::run(task, &mut report, &stop).map(|file| Event::Finished {
+            file,
+            stopped: stop(),
+            best: None,
+        }),
     }));
     match outcome {
         Ok(Ok(event)) => {

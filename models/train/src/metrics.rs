@@ -26,6 +26,14 @@ impl Counts {
         self.certified += certified;
     }
 
+    /// Adds other counts.
+    pub fn join(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.loss += other.loss;
+        self.correct += other.correct;
+        self.certified += other.certified;
+    }
+
     /// Mean loss; NaN without samples.
     #[must_use]
     pub fn mean_loss(&self) -> f64 {

@@ -4,43 +4,48 @@
 //! of an epoch is drawn from the seed and the epoch, everything else that is random in a step from the seed and the step, so that a training that was
 //! stopped goes on as if nothing had been.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lipcert_models::architecture::METADATA_KEY;
+use lipcert_models::architecture::{KernelKind, METADATA_KEY, Plan, PlannedLayer};
 use lipcert_models::checkpoint::write_safetensors;
 use lipcert_models::data::{DataOptions, Dataset, Split};
-use lipcert_models::training::config::{Config, ConfigError, Moving};
+use lipcert_models::training::config::{Config, ConfigError, Moving, Regularizer};
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
 use lipcert_models::training::parameters::Parameter;
 use lipcert_models::training::recipe::Recipe;
+use lipcert_proofs::statement::Activation;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::augment::Augmentation;
-use crate::log::Log;
+use crate::augment::Augment;
+use crate::distributed::Group;
 use crate::loss::Criterion;
 use crate::metrics::{self, Counts};
 use crate::optimizer::Optimizer;
 use crate::parameters::Parameters;
 use crate::samples::Samples;
 use crate::state::{self, Position};
-use crate::{Network, TrainError, device, initial, schedule};
+use crate::{Network, TrainError, device, initial, regularizer, schedule};
 
 /// The result, for certification.
 pub const MODEL: &str = "model.safetensors";
 /// What a training that is taken up again needs.
 pub const STATE: &str = "state.safetensors";
-/// The numbers that a fresh network starts from.
-const INITIAL: &str = "initial.safetensors";
+/// How the file begins that a fresh network is read from.
+const INITIAL: &str = "initial-";
 
 /// What the names in the state begin with.
 const NETWORK: &str = "network.";
+const LAYERS: &str = "layers.";
 const OPTIMIZER: &str = "optimizer.";
 const LOSS: &str = "loss.";
 
 /// Samples that are evaluated at once.
 const EVALUATED: i64 = 500;
+/// Rounds of the power method for the curvature of a head.
+const CURVATURE_ROUNDS: usize = 10;
 /// Least time between two reports of progress, in seconds.
 const PAUSE: f64 = 0.1;
 
@@ -75,19 +80,65 @@ struct Training<'t> {
     network: Network,
     criterion: Criterion,
     optimizer: Optimizer,
-    augmentation: Augmentation,
+    augment: Augment,
     train: Samples,
     held_out: Option<Samples>,
     classes: i64,
     position: Position,
-    log: Log,
+    group: Option<Group>,
+}
+
+/// What a step found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    counts: Counts,
+    /// Whether a process was asked to stop.
+    stop: bool,
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers of samples"
+)]
+impl Taken {
+    /// For the sum over the processes.
+    fn numbers(&self) -> [f64; 5] {
+        let Counts {
+            samples,
+            loss,
+            correct,
+            certified,
+        } = self.counts;
+        [
+            samples as f64,
+            loss,
+            correct as f64,
+            certified as f64,
+            f64::from(u8::from(self.stop)),
+        ]
+    }
+
+    fn from_numbers(numbers: &[f64]) -> Self {
+        Self {
+            counts: Counts {
+                samples: numbers[0] as usize,
+                loss: numbers[1],
+                correct: numbers[2] as usize,
+                certified: numbers[3] as usize,
+            },
+            stop: numbers[4] > 0.0,
+        }
+    }
 }
 
 impl<'t> Training<'t> {
     fn new(task: &'t job::Train) -> Result<Self, TrainError> {
         let config = &task.config;
         config.check()?;
-        let device = device::choose(task.device, 0)?;
+        let group = Group::from_environment()?;
+        let device = device::choose(task.device, group.as_ref().map_or(0, Group::local_rank))?;
         if let Some(threads) = task.threads {
             tch::set_num_threads(threads.into());
         }
@@ -105,7 +156,8 @@ impl<'t> Training<'t> {
                 held_out,
             });
         }
-        let network = start(task, &dataset, device)?;
+        let rank = group.as_ref().map_or(0, Group::rank);
+        let network = start(task, &dataset, device, rank)?;
         settle(&network, config)?;
         let moving: Vec<(String, Tensor)> = network
             .parameters()
@@ -123,7 +175,7 @@ impl<'t> Training<'t> {
             classes: 0,
             criterion: Criterion::new(&config.loss, dataset.classes())?,
             optimizer: Optimizer::new(&config.optimizer, moving),
-            augmentation: Augmentation::new(&config.augment),
+            augment: Augment::new(&config.augment, dataset.shape())?,
             train: Samples::new(&dataset, 0..trained, device)?,
             held_out: match held_out {
                 0 => None,
@@ -133,8 +185,8 @@ impl<'t> Training<'t> {
                 identity: identity(task, dataset.sha256(), &network)?,
                 ..Position::default()
             },
-            log: Log::default(),
             network,
+            group,
         };
         training.classes = training.logits_of_one();
         if i64::try_from(dataset.classes()).is_ok_and(|found| found > training.classes) {
@@ -187,28 +239,28 @@ impl<'t> Training<'t> {
         let mut reported = 0.0;
         let mut learning_rate = 0.0;
         while self.position.step < (epoch + 1) * each {
-            if stop() {
-                return Ok(true);
-            }
             let within = self.position.step % each;
             let factor = schedule::rate(&self.config.schedule, self.position.step, self.steps());
             learning_rate = self.config.optimizer.rate() * factor;
-            let loss = self.step(&order, within, factor)?;
+            let taken = self.step(&order, within, factor, stop())?;
             self.position.step += 1;
+            self.position.counts.join(&taken.counts);
             let seconds = started.elapsed().as_secs_f64();
             let counts = &self.position.counts;
             let step = Step {
                 epoch,
                 step: self.position.step,
-                loss,
+                loss: taken.counts.mean_loss(),
                 accuracy: counts.accuracy(),
                 approx_certified: counts.approx_certified(),
                 rate: rate(counts.samples - seen, seconds),
             };
-            self.log.step(&step, learning_rate)?;
             if seconds - reported > PAUSE {
                 reported = seconds;
                 report(Event::Step(step));
+            }
+            if taken.stop {
+                return Ok(true);
             }
         }
         let held_out = self.evaluate()?;
@@ -230,9 +282,10 @@ impl<'t> Training<'t> {
         };
         if better {
             self.position.best = Some((held_out.map_or(f64::NAN, |found| found.approx_certified), epoch));
-            state::replace(&self.path(MODEL), &self.network.file()?)?;
+            if self.writes() {
+                state::replace(&self.path(MODEL), &self.network.seal()?.file()?)?;
+            }
         }
-        self.log.epoch(&summary)?;
         report(Event::Epoch(summary));
         if last || (epoch + 1).is_multiple_of(self.config.train.save_every) {
             self.save()?;
@@ -247,40 +300,56 @@ impl<'t> Training<'t> {
         Tensor::randperm(count, (Kind::Int64, Device::Cpu)).to_device(self.device)
     }
 
-    /// One step; returns the loss of the batch.
-    fn step(&mut self, order: &Tensor, within: usize, factor: f64) -> Result<f64, TrainError> {
+    /// One step of all processes.
+    fn step(&mut self, order: &Tensor, within: usize, factor: f64, stop: bool) -> Result<Taken, TrainError> {
         let batch = self.config.train.batch;
         let whole = within * batch..((within + 1) * batch).min(self.train.len());
         self.optimizer.zero();
         self.network.derive();
         let distances = tch::no_grad(|| self.network.distances(self.classes));
-        let parts = self.config.train.accumulate.min(whole.len());
-        let mut loss = 0.0;
+        let own = self.own(whole.len());
+        let parts = self.config.train.accumulate.min(own.len()).max(1);
+        let mut taken = Taken {
+            stop,
+            ..Taken::default()
+        };
+        let mut failure = None;
         for part in 0..parts {
-            let range = whole.len() * part / parts..whole.len() * (part + 1) / parts;
-            let places = order.narrow(0, signed(whole.start + range.start), signed(range.len()));
+            let range = own.start + own.len() * part / parts..own.start + own.len() * (part + 1) / parts;
+            // without a sample of its own, a process takes one that counts nothing, so that it has gradients too
+            let shown = if range.is_empty() { 0..1 } else { range.clone() };
+            let places = order.narrow(0, signed(whole.start + shown.start), signed(shown.len()));
             let (images, labels) = self.train.batch(&places);
             // drawn for the whole batch, whatever part of it is here
             tch::manual_seed(mix(self.config.seed, Purpose::Step, self.position.step));
-            let images = self.augmentation.apply(&images, range.clone(), whole.len());
+            let images = self.augment.apply(&images, shown, whole.len());
             let logits = self.network.logits(&images);
-            let value = self.criterion.value(&logits, &labels, &distances, self.network.gain());
+            let gain = self.network.gain();
+            let mut value = self.criterion.value(&logits, &labels, &distances, gain);
+            let weight = self.config.regularizer.certificate;
+            if weight > 0.0 {
+                value = value + regularizer::certificate(&logits, &labels, &distances, gain) * weight;
+            }
             let found = value.double_value(&[]);
-            if !found.is_finite() {
-                return Err(self.not_finite(&images));
+            if !found.is_finite() && failure.is_none() {
+                // the others learn of it by the gradients
+                failure = Some(self.not_finite(&images));
             }
             (value * share(range.len(), whole.len())).backward();
-            let (correct, certified) = metrics::count(
-                &logits.detach(),
-                &labels,
-                &distances,
-                self.network.gain(),
-                self.config.train.radius,
-            );
-            self.position.counts.add(found, range.len(), correct, certified);
-            loss += found * share(range.len(), whole.len());
+            let radius = self.config.train.radius;
+            let (correct, certified) = metrics::count(&logits.detach(), &labels, &distances, gain, radius);
+            if !range.is_empty() {
+                taken.counts.add(found, range.len(), correct, certified);
+            }
         }
         self.network.pull();
+        if let Some(value) = self.penalty() {
+            value.backward();
+        }
+        self.gather(&mut taken)?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
         self.require_finite_gradients()?;
         let train = &self.config.train;
         if let Some(largest) = train.clip_norm {
@@ -290,7 +359,64 @@ impl<'t> Training<'t> {
             self.optimizer.clip_value(largest);
         }
         self.optimizer.step(factor);
-        Ok(loss)
+        Ok(taken)
+    }
+
+    /// The part of a batch that is this process's.
+    fn own(&self, batch: usize) -> Range<usize> {
+        let (rank, size) = self.group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
+        batch * rank / size..batch * (rank + 1) / size
+    }
+
+    /// This process's part of what is added to the loss for the weights alone.
+    fn penalty(&self) -> Option<Tensor> {
+        let Regularizer {
+            curvature,
+            orthogonality,
+            ..
+        } = self.config.regularizer;
+        let size = self.group.as_ref().map_or(1, Group::size);
+        let layers = &self.network.architecture().layers;
+        let parameters = self.network.parameters();
+        let mut sum: Option<Tensor> = None;
+        let mut add = |value: Tensor| {
+            let value = value * share(1, size);
+            sum = Some(match sum.take() {
+                Some(sum) => sum + value,
+                None => value,
+            });
+        };
+        if orthogonality > 0.0 {
+            let plain = layers.iter().filter(|layer| {
+                matches!(
+                    layer.plan,
+                    Plan::Affine { .. }
+                        | Plan::Convolution {
+                            kernel: KernelKind::Plain,
+                            ..
+                        }
+                )
+            });
+            let weights: Vec<Tensor> = plain.map(|layer| parameters.get(&layer.name, "weight")).collect();
+            add(regularizer::orthogonality(&weights) * orthogonality);
+        }
+        if let Some((first, second, beta)) = head(layers).filter(|_| curvature > 0.0) {
+            let (first, second) = (parameters.get(first, "weight"), parameters.get(second, "weight"));
+            add(regularizer::curvature(&first, &second, beta, CURVATURE_ROUNDS) * curvature);
+        }
+        sum
+    }
+
+    /// Adds up the gradients and the counts of all processes.
+    fn gather(&self, taken: &mut Taken) -> Result<(), TrainError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let gradients = self.network.parameters().iter().map(|(_, tensor)| tensor.grad());
+        let mut all: Vec<Tensor> = gradients.filter(Tensor::defined).map(|gradient| gradient.detach()).collect();
+        all.push(Tensor::from_slice(&taken.numbers()));
+        group.sum(&mut all)?;
+        let sums = Vec::try_from(all.pop().expect("it was pushed").to_device(Device::Cpu))?;
+        *taken = Taken::from_numbers(&sums);
+        Ok(())
     }
 
     /// Names the first layer whose output is not finite.
@@ -365,13 +491,26 @@ impl<'t> Training<'t> {
         let mut all: Vec<(String, Tensor)> = network
             .map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()))
             .collect();
-        for (prefix, tensors) in [(OPTIMIZER, self.optimizer.state()), (LOSS, self.criterion.state())] {
+        let others = [
+            (LAYERS, self.network.state()),
+            (OPTIMIZER, self.optimizer.state()),
+            (LOSS, self.criterion.state()),
+        ];
+        for (prefix, tensors) in others {
             all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
         all
     }
 
+    /// Whether this process writes the files.
+    fn writes(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| group.rank() == 0)
+    }
+
     fn save(&self) -> Result<(), TrainError> {
+        if !self.writes() {
+            return Ok(());
+        }
         state::write(&self.path(STATE), &self.position, self.tensors())
     }
 
@@ -382,12 +521,12 @@ impl<'t> Training<'t> {
         if position.identity != self.position.identity {
             return Err(TrainError::OtherState { path });
         }
-        for (parameter, tensor) in self.network.parameters().iter() {
-            let name = format!("{NETWORK}{}", parameter.name);
+        let parameters = self.network.parameters().iter();
+        let parameters = parameters.map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()));
+        let kept = self.network.state().into_iter();
+        for (name, mut target) in parameters.chain(kept.map(|(name, tensor)| (format!("{LAYERS}{name}"), tensor))) {
             match saved.iter().find(|(found, _)| *found == name) {
-                Some((_, numbers)) if numbers.size() == tensor.size() => {
-                    tch::no_grad(|| tensor.shallow_clone().copy_(numbers));
-                }
+                Some((_, numbers)) if numbers.size() == target.size() => tch::no_grad(|| target.copy_(numbers)),
                 _ => return Err(TrainError::State { name }),
             }
         }
@@ -412,6 +551,19 @@ fn below(tensors: &[(String, Tensor)], prefix: &str) -> Vec<(String, Tensor)> {
     tensors.iter().filter_map(strip).collect()
 }
 
+/// The names of the layers of a head with one hidden softplus layer, and the softplus's sharpness.
+fn head(layers: &[PlannedLayer]) -> Option<(&str, &str, f64)> {
+    match layers {
+        [.., first, activation, second] => match (first.plan, activation.plan, second.plan) {
+            (Plan::Affine { .. }, Plan::Activation(Activation::Softplus { beta }), Plan::Affine { .. }) => {
+                Some((&first.name, &second.name, beta))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// How many samples at the end of the training split are held out.
 #[expect(
     clippy::cast_precision_loss,
@@ -424,7 +576,7 @@ fn held_out(samples: usize, fraction: f64) -> usize {
 }
 
 /// The network that the task starts from.
-fn start(task: &job::Train, dataset: &Dataset, device: Device) -> Result<Network, TrainError> {
+fn start(task: &job::Train, dataset: &Dataset, device: Device, rank: usize) -> Result<Network, TrainError> {
     if let Some(model) = &task.start {
         return Network::open(model, dataset.shape(), Kind::Float, device);
     }
@@ -438,14 +590,20 @@ fn start(task: &job::Train, dataset: &Dataset, device: Device) -> Result<Network
         Ok(initial::draw(recipe.architecture.layers[parameter.layer].plan, parameter))
     })?;
     let metadata = [(METADATA_KEY.to_owned(), recipe.architecture.declaration())].into();
-    let path = task.folder.join(INITIAL);
+    let path = task.folder.join(format!("{INITIAL}{rank}.safetensors"));
     state::replace(&path, &write_safetensors(&metadata, &parameters.plain()?)?)?;
     let model = job::Model {
         path,
         declaration: None,
         preprocess: None,
     };
-    Network::open(&model, dataset.shape(), Kind::Float, device)
+    let network = Network::open(&model, dataset.shape(), Kind::Float, device)?;
+    let refuse = |cause| TrainError::File {
+        path: model.path.clone(),
+        cause,
+    };
+    std::fs::remove_file(&model.path).map_err(refuse)?;
+    Ok(network)
 }
 
 /// Holds the parameters that must not move.

@@ -1,8 +1,14 @@
 //! Tests of the training crate, in one binary.
 
 mod agreement;
+mod attack;
+mod augment;
 mod common;
+mod common;
+mod distributed;
 mod gradients;
 mod loss;
 mod optimizer;
+mod regularizer;
 mod schedule;
+mod seal;
