@@ -191,12 +191,19 @@ impl Heard {
                 progress.begin(&format!("attacking {samples} samples on {device}"), steps);
                 self.device = device;
             }
-            Event::Step(step) => {
-                progress.advance(step.step.saturating_sub(self.done));
-                self.done = self.done.max(step.step);
+            Event::Attack(attack) => {
+                progress.advance(attack.step.saturating_sub(self.done));
+                self.done = self.done.max(attack.step);
+                let size = attack
+                    .epsilon
+                    .map_or_else(|| "decisions".to_owned(), |epsilon| format!("ε ≈ {epsilon:.4}"));
+                progress.note(&format!(
+                    "{size} · {} of {} samples tried · {} misled",
+                    attack.tried, attack.samples, attack.misled
+                ));
             }
             Event::Warning { message } => progress.warn(&message),
-            Event::Epoch(_) | Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
+            Event::Step(_) | Event::Epoch(_) | Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
         }
     }
 }

@@ -430,7 +430,7 @@ impl Heard {
                 self.epochs.push(epoch);
             }
             Event::Warning { message } => progress.warn(&message),
-            Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
+            Event::Attack(_) | Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A stand-in for the program that trains: a script beside a copy of `lipcert`, that says what a test wants it to say.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -40,13 +39,9 @@ impl Bench {
     /// With a stand-in that keeps its job in `job.json` and then does what `script`, in the shell's language, says.
     pub(crate) fn new(script: &str) -> Self {
         let bench = Self::without_trainer();
-        let path = bench.path("bin/lipcert-train");
-        fs::write(
-            &path,
-            format!("#!/bin/sh\nIFS= read -r job\nprintf '%s' \"$job\" > job.json\n{script}\n"),
-        )
-        .unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // A link, because a program that was just written may still be open for writing in a process that another test is starting.
+        std::os::unix::fs::symlink(root("tests/fixtures/trainer/lipcert-train"), bench.path("bin/lipcert-train")).unwrap();
+        bench.write("bin/script.sh", script);
         bench
     }
 

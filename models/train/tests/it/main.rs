@@ -5,7 +5,6 @@ mod agreement;
 mod attack;
 mod augment;
 mod common;
-mod common;
 mod distributed;
 mod gradients;
 mod loss;
