@@ -385,7 +385,7 @@ pub enum Precision {
     /// float32 throughout.
     #[default]
     Float32,
-    /// Products in bfloat16, on CUDA only.
+    /// Matrix products and convolutions of the passes in bfloat16; what is derived from the weights, such as `T`, in float32.
     Bfloat16,
 }
 

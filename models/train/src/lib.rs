@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
+pub mod precision;
 pub mod regularizer;
 pub mod samples;
 pub mod schedule;
