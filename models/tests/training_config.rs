@@ -1,4 +1,5 @@
 //! The configuration of a training: what is taken, what is refused, and by which name.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use lipcert_models::training::config::{Config, ConfigError, Loss, Optimizer, Precision, Schedule, ScheduleKind};
 use toml::{Table, Value};

@@ -106,7 +106,7 @@ impl Optimizer {
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let mut state = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.progress.updates > 0) {
-            let updates = i64::try_from(slot.progress.updates).expect("far fewer than 2^63");
+            let updates = i64::from(slot.progress.updates);
             state.push((format!("{}.updates", slot.name), Tensor::from(updates)));
             state.push((format!("{}.product", slot.name), Tensor::from(slot.progress.product)));
             for (field, tensor) in self.rule.fields().iter().zip(&slot.carried) {
@@ -137,7 +137,7 @@ impl Optimizer {
             }
             let updates = find(name.clone(), 1)?.to_kind(Kind::Int64).reshape(1).int64_value(&[0]);
             slot.progress = Progress {
-                updates: u64::try_from(updates).map_err(|_| TrainError::State { name })?,
+                updates: u32::try_from(updates).map_err(|_| TrainError::State { name })?,
                 product: find(format!("{}.product", slot.name), 1)?.reshape(1).double_value(&[0]),
             };
             let fields = self.rule.fields().iter();

@@ -28,14 +28,14 @@ pub(super) enum Relative {
     /// AdamW.
     Decoupled,
     /// NAdam; the slow weights follow by `follow` every `lookahead` updates, or there are none for 0.
-    Nesterov { lookahead: u64, follow: f64 },
+    Nesterov { lookahead: usize, follow: f64 },
 }
 
 /// What a parameter has behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// Number of updates.
-    pub(super) updates: u64,
+    pub(super) updates: u32,
     /// Of NAdam: product of the momenta so far.
     pub(super) product: f64,
 }
@@ -54,7 +54,8 @@ pub(super) enum Update {
     Adam {
         /// Added to the gradient, times `x`.
         decay: f64,
-        keep: f64,
+        /// What the weights keep before the step, if not all.
+        keep: Option<f64>,
         /// `1 − β`.
         fresh: [f64; 2],
         /// `[a, b]`.
@@ -102,10 +103,7 @@ impl Rule {
                 lookahead,
                 follow,
                 ..
-            } => {
-                let lookahead = lookahead as u64;
-                (Relative::Nesterov { lookahead, follow }, betas, epsilon, decay)
-            }
+            } => (Relative::Nesterov { lookahead, follow }, betas, epsilon, decay),
         };
         Self::Adam {
             relative,
@@ -158,7 +156,7 @@ impl Rule {
                 epsilon,
                 decay,
             } => {
-                let updates = count(progress.updates);
+                let updates = f64::from(progress.updates);
                 let [seen_mean, seen_square] = betas.map(|beta| 1.0 - beta.powf(updates));
                 let (along, follow) = match relative {
                     Relative::Plain | Relative::Decoupled => ([rate / seen_mean, 0.0], None),
@@ -167,7 +165,7 @@ impl Rule {
                         let (now, next) = (momentum(updates), momentum(updates + 1.0));
                         progress.product *= now;
                         let product = progress.product;
-                        let due = lookahead > 0 && progress.updates.is_multiple_of(lookahead);
+                        let due = lookahead > 0 && (progress.updates as usize).is_multiple_of(lookahead);
                         let along = [rate * next / (1.0 - product * next), rate * (1.0 - now) / (1.0 - product)];
                         (along, due.then_some(follow))
                     }
@@ -176,7 +174,7 @@ impl Rule {
                 let decoupled = matches!(relative, Relative::Decoupled);
                 Update::Adam {
                     decay: if decoupled { 0.0 } else { decay },
-                    keep: if decoupled { 1.0 - rate * decay } else { 1.0 },
+                    keep: decoupled.then_some(1.0 - rate * decay),
                     fresh: betas.map(|beta| 1.0 - beta),
                     along: along.map(|factor| factor * correction),
                     epsilon: epsilon * correction,
@@ -185,11 +183,6 @@ impl Rule {
             }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "updates are far fewer than 2^53")]
-const fn count(updates: u64) -> f64 {
-    updates as f64
 }
 
 impl Update {
@@ -234,7 +227,7 @@ impl Update {
                 if along[1] != 0.0 {
                     let _ = step.g_sub_(&(gradient * along[1]));
                 }
-                if keep != 1.0 {
+                if let Some(keep) = keep {
                     let _ = parameter.g_mul_scalar_(keep);
                 }
                 let _ = parameter.addcdiv_(&step, &spread);
