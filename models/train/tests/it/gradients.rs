@@ -17,9 +17,10 @@ fn value(network: &Network, batches: &[Tensor; 2], which: usize) -> Tensor {
     outputs.flatten(0, -1).dot(&weights) * (which as f64 + 1.0)
 }
 
-/// Derives until the power iterations stand still.
+/// Derives so often, or once where nothing is followed from step to step.
 fn settle(network: &mut Network, steps: usize) {
-    for _ in 0..steps {
+    let follows = !network.state().is_empty() || network.parameters().list().iter().any(|parameter| parameter.field == "u");
+    for _ in 0..if follows { steps } else { 1 } {
         network.derive();
     }
 }
@@ -33,7 +34,8 @@ fn total(network: &mut Network, batches: &[Tensor; 2]) -> f64 {
 fn check(case: &Case) {
     let mut network = case.network();
     let batches = [case.images(2, 3), case.images(3, 4)].map(|images| images.set_requires_grad(true));
-    settle(&mut network, 100);
+    // some of the power iterations have two singular values close together
+    settle(&mut network, 400);
     for which in 0..2 {
         value(&network, &batches, which).backward();
     }
