@@ -105,6 +105,44 @@ fn what_is_computed_does_not_move() {
     }
 }
 
+/// A root has no slope at zero, but the layers have one there, or take 0 for it.
+#[test]
+fn zeros_have_finite_gradients() {
+    common::start();
+    for case in common::cases() {
+        let roots = |kind: &str| {
+            matches!(
+                kind,
+                "norm-pool" | "projection-pool" | "aol" | "aol-conv" | "sll-dense" | "sll-conv-weighted"
+            )
+        };
+        if !case.kinds().any(roots) {
+            continue;
+        }
+        let mut network = case.network();
+        for (parameter, tensor) in network.parameters().iter() {
+            if matches!(parameter.field, "weight" | "kernel") {
+                // the first row and the first column
+                no_grad(|| {
+                    let _ = tensor.select(0, 0).fill_(0.0);
+                    let _ = tensor.select(1, 0).fill_(0.0);
+                });
+            }
+        }
+        let images = case.images(2, 3);
+        let images = images.zeros_like().set_requires_grad(true);
+        network.derive();
+        network.logits(&images).square().sum(None::<Kind>).backward();
+        network.pull();
+        let learnt = network.parameters().iter().filter(|(_, tensor)| tensor.requires_grad());
+        for tensor in learnt.map(|(_, tensor)| tensor).chain([&images]) {
+            let gradient = tensor.grad();
+            let finite = !gradient.defined() || gradient.isfinite().all().int64_value(&[]) == 1;
+            assert!(finite, "{}", case.name);
+        }
+    }
+}
+
 /// The closed form of the row sums in blocks: more rows than one block has.
 #[test]
 fn row_sums_of_many_rows() {
