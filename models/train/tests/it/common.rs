@@ -64,6 +64,12 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// Whether a file keeps a norm of its own, which training writes.
+    pub(crate) fn stores_a_norm(&self) -> bool {
+        let parameters = parameters::of(&self.architecture());
+        parameters.iter().any(|parameter| parameter.field == "sigma")
+    }
+
     /// The kinds of its layers.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().map(|layer| layer["kind"].as_str().unwrap())
@@ -109,7 +115,12 @@ impl Case {
 
     /// A file with random numbers.
     pub(crate) fn file(&self) -> NamedTempFile {
-        tch::manual_seed(7);
+        self.seeded(7)
+    }
+
+    /// A file with the random numbers of a seed.
+    pub(crate) fn seeded(&self, seed: i64) -> NamedTempFile {
+        tch::manual_seed(seed);
         let architecture = self.architecture();
         let tensors = parameters::of(&architecture).into_iter().map(|parameter| PlainTensor {
             values: Vec::try_from(random(architecture.layers[parameter.layer].plan, &parameter).flatten(0, -1)).unwrap(),
@@ -220,6 +231,14 @@ pub(crate) fn cases() -> Vec<Case> {
                 found.push(flattened(layer));
             }
         }
+    }
+    // images that fill the smallest power of two
+    for layer in [
+        json!({ "kind": "cpl-conv", "inner": 2 }),
+        json!({ "kind": "spectral-conv", "outputs": 2 }),
+        json!({ "kind": "skew-exponential", "terms": 4 }),
+    ] {
+        found.push(described(json!([layer, { "kind": "flatten" }]), [2, 8, 8]));
     }
     // a kernel that goes around more than once
     found.push(described(

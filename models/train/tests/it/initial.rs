@@ -91,6 +91,7 @@ fn almost_orthogonal_columns_stand_in_turn() {
     network.derive();
     let basis = Tensor::eye(10, (Kind::Double, tch::Device::Cpu)).view([10, 1, 1, 10]);
     let weight = no_grad(|| network.logits(&basis)).tr();
+    assert!(common::difference(&weight, &network.parameters().get("0", "weight").detach()) < 1e-6);
     let identity = Tensor::eye(4, (Kind::Double, tch::Device::Cpu));
     assert!(common::difference(&weight.mm(&weight.tr()), &identity) < 1e-6);
 }

@@ -157,6 +157,24 @@ fn a_sealed_network_is_the_trained_one() {
     }
 }
 
+/// What training writes into `sigma` is what it divides by.
+#[test]
+fn a_followed_norm_is_stored() {
+    common::start();
+    for case in followed().into_iter().filter(Case::stores_a_norm) {
+        let mut network = case.network();
+        settle(&mut network);
+        let images = case.images(3, 2);
+        let trained = no_grad(|| network.logits(&images));
+        let evaluated = no_grad(|| {
+            network.derive();
+            network.logits(&images)
+        });
+        // the same number, divided by
+        assert!(common::difference(&evaluated, &trained) < 1e-12, "{}", case.name);
+    }
+}
+
 #[test]
 fn other_networks_stay_as_they_are() {
     common::start();
