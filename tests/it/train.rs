@@ -383,7 +383,9 @@ fn with_the_program_that_trains() {
             "preset = \"digits-sll\"",
             "layers = [{ kind = \"flatten\" }, { kind = \"sll-dense\", inner = 32 }, { kind = \"normalized-head\" }]",
         )
-        .replace("epochs = 2", "epochs = 4");
+        .replace("rate = 0.001", "rate = 0.01")
+        .replace("epochs = 2", "epochs = 4")
+        .replace("batch = 100", "batch = 20");
     bench.write("config.toml", &small);
     let cpu = with(&["--json", "--device", "cpu", "--threads", "1"]);
     let ran = bench.run(&cpu);
@@ -404,6 +406,33 @@ fn with_the_program_that_trains() {
     let json = bench.run(&resumed).json();
     assert!(json["epochs"].as_array().unwrap().is_empty(), "{}", json["epochs"]);
     assert!(fs::read(bench.path("out/model.safetensors")).unwrap() == bytes);
+    // Nothing that it finds contradicts what is certified.
+    let attack = [
+        "attack",
+        "out/model.safetensors",
+        "--data",
+        "digits",
+        "--limit",
+        "20",
+        "--eps",
+        "0.1,3",
+    ];
+    let attack = attack.iter().chain(&[
+        "--steps",
+        "10",
+        "--restarts",
+        "1",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--json",
+    ]);
+    let ran = bench.run(&attack.copied().collect::<Vec<_>>());
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let json = ran.json();
+    assert!(json["attacked"][1]["broken"].as_u64().unwrap() > 0, "{}", json["attacked"]);
+    assert!(json["attacked"][0]["certified"].as_u64() <= json["attacked"][0]["count"].as_u64());
     // The doctor finds it.
     let ran = bench.run(&["doctor", "--json"]);
     assert_eq!(ran.json()["trainer"]["libtorch"], "2.11.0", "{ran:?}");
