@@ -84,11 +84,9 @@ impl Criterion {
 
     /// The same without a trace: the running mean stays where it is.
     pub fn observe(&mut self, logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: f64) -> Tensor {
-        let kept = self.mean.as_ref().map(|mean| mean.value().copy());
+        let kept = self.mean.value().copy();
         let value = self.value(logits, labels, distances, gain);
-        if let (Some(mean), Some(kept)) = (&mut self.mean, kept) {
-            mean.set(&kept);
-        }
+        self.mean.set(&kept);
         value
     }
 

@@ -2,6 +2,7 @@
 
 use tch::Device;
 
+#[expect(unsafe_code, reason = "the function of `precision.cpp`")]
 unsafe extern "C" {
     fn lipcert_autocast(cuda: bool, on: bool);
 }
