@@ -11,8 +11,10 @@ pub mod distributed;
 pub mod error;
 pub mod initial;
 mod layers;
+pub mod log;
 pub mod network;
 pub mod parameters;
+pub mod tensorboard;
 
 pub use error::TrainError;
 pub use network::Network;

@@ -4,3 +4,5 @@ mod agreement;
 mod attack;
 mod common;
 mod distributed;
+mod log;
+mod tensorboard;
