@@ -14,3 +14,5 @@ mod regularizer;
 mod schedule;
 mod seal;
 mod training;
+mod log;
+mod tensorboard;
