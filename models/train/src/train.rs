@@ -4,37 +4,38 @@
 //! of an epoch is drawn from the seed and the epoch, everything else that is random in a step from the seed and the step, so that a training that was
 //! stopped goes on as if nothing had been.
 
+mod journal;
+mod penalty;
+mod seed;
+mod start;
+mod taken;
+
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lipcert_models::architecture::{KernelKind, METADATA_KEY, Plan, PlannedLayer};
-use lipcert_models::checkpoint::write_safetensors;
 use lipcert_models::data::{DataOptions, Dataset, Split};
-use lipcert_models::training::config::{Config, ConfigError, Moving, Precision, Regularizer};
+use lipcert_models::training::config::{Config, Precision};
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
-use lipcert_models::training::parameters::Parameter;
-use lipcert_models::training::recipe::Recipe;
-use lipcert_proofs::statement::Activation;
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
+
+use journal::Journal;
+use seed::{Purpose, mix};
+use taken::Taken;
 
 use crate::augment::Augment;
 use crate::distributed::Group;
 use crate::loss::Criterion;
 use crate::metrics::{self, Counts};
 use crate::optimizer::Optimizer;
-use crate::parameters::Parameters;
 use crate::samples::Samples;
 use crate::state::{self, Position};
-use crate::{Network, TrainError, device, initial, precision, regularizer, schedule};
+use crate::{Network, TrainError, device, precision, regularizer, schedule};
 
 /// The result, for certification.
 pub const MODEL: &str = "model.safetensors";
 /// What a training that is taken up again needs.
 pub const STATE: &str = "state.safetensors";
-/// How the file begins that a fresh network is read from.
-const INITIAL: &str = "initial-";
 
 /// What the names in the state begin with.
 const NETWORK: &str = "network.";
@@ -44,8 +45,6 @@ const LOSS: &str = "loss.";
 
 /// Samples that are evaluated at once.
 const EVALUATED: i64 = 500;
-/// Rounds of the power method for the curvature of a head.
-const CURVATURE_ROUNDS: usize = 10;
 /// Least time between two reports of progress, in seconds.
 const PAUSE: f64 = 0.1;
 
@@ -86,51 +85,8 @@ struct Training<'t> {
     classes: i64,
     position: Position,
     group: Option<Group>,
-}
-
-/// What a step found.
-#[derive(Clone, Copy, Debug, Default)]
-struct Taken {
-    counts: Counts,
-    /// Whether a process was asked to stop.
-    stop: bool,
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "numbers of samples"
-)]
-impl Taken {
-    /// For the sum over the processes.
-    fn numbers(&self) -> [f64; 5] {
-        let Counts {
-            samples,
-            loss,
-            correct,
-            certified,
-        } = self.counts;
-        [
-            samples as f64,
-            loss,
-            correct as f64,
-            certified as f64,
-            f64::from(u8::from(self.stop)),
-        ]
-    }
-
-    fn from_numbers(numbers: &[f64]) -> Self {
-        Self {
-            counts: Counts {
-                samples: numbers[0] as usize,
-                loss: numbers[1],
-                correct: numbers[2] as usize,
-                certified: numbers[3] as usize,
-            },
-            stop: numbers[4] > 0.0,
-        }
-    }
+    /// Of the process that writes the files.
+    journal: Option<Journal>,
 }
 
 impl<'t> Training<'t> {
@@ -148,7 +104,7 @@ impl<'t> Training<'t> {
             ..DataOptions::default()
         };
         let dataset = Dataset::open(&config.data.train, &options)?;
-        let held_out = held_out(dataset.len(), config.data.validation);
+        let held_out = start::held_out(dataset.len(), config.data.validation);
         let trained = dataset.len() - held_out;
         if trained == 0 {
             return Err(TrainError::NoSamples {
@@ -157,8 +113,8 @@ impl<'t> Training<'t> {
             });
         }
         let rank = group.as_ref().map_or(0, Group::rank);
-        let network = start(task, &dataset, device, rank)?;
-        settle(&network, config)?;
+        let network = start::open(task, &dataset, device, rank)?;
+        start::settle(&network, config)?;
         let moving: Vec<(String, Tensor)> = network
             .parameters()
             .iter()
@@ -182,11 +138,12 @@ impl<'t> Training<'t> {
                 _ => Some(Samples::new(&dataset, trained..dataset.len(), device)?),
             },
             position: Position {
-                identity: identity(task, dataset.sha256(), &network)?,
+                identity: start::identity(task, dataset.sha256(), &network)?,
                 ..Position::default()
             },
             network,
             group,
+            journal: None,
         };
         training.classes = training.logits_of_one();
         if i64::try_from(dataset.classes()).is_ok_and(|found| found > training.classes) {
@@ -197,6 +154,9 @@ impl<'t> Training<'t> {
         }
         if task.resume {
             training.take_up()?;
+        }
+        if training.writes() {
+            training.journal = Some(Journal::new(&task.folder, training.position.step)?);
         }
         Ok(training)
     }
@@ -255,6 +215,9 @@ impl<'t> Training<'t> {
                 approx_certified: counts.approx_certified(),
                 rate: rate(counts.samples - seen, seconds),
             };
+            if let Some(journal) = &mut self.journal {
+                journal.step(&step, learning_rate)?;
+            }
             if seconds - reported > PAUSE {
                 reported = seconds;
                 report(Event::Step(step));
@@ -285,6 +248,9 @@ impl<'t> Training<'t> {
             if self.writes() {
                 state::replace(&self.path(MODEL), &self.network.seal()?.file()?)?;
             }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.epoch(&summary, self.position.step)?;
         }
         report(Event::Epoch(summary));
         if last || (epoch + 1).is_multiple_of(self.config.train.save_every) {
@@ -346,8 +312,8 @@ impl<'t> Training<'t> {
             }
         }
         self.network.pull();
-        if let Some(value) = self.penalty() {
-            value.backward();
+        if let Some(value) = penalty::of(&self.network, &self.config.regularizer) {
+            (value * share(1, self.group.as_ref().map_or(1, Group::size))).backward();
         }
         self.gather(&mut taken)?;
         if let Some(failure) = failure {
@@ -369,45 +335,6 @@ impl<'t> Training<'t> {
     fn own(&self, batch: usize) -> Range<usize> {
         let (rank, size) = self.group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
         batch * rank / size..batch * (rank + 1) / size
-    }
-
-    /// This process's part of what is added to the loss for the weights alone.
-    fn penalty(&self) -> Option<Tensor> {
-        let Regularizer {
-            curvature,
-            orthogonality,
-            ..
-        } = self.config.regularizer;
-        let size = self.group.as_ref().map_or(1, Group::size);
-        let layers = &self.network.architecture().layers;
-        let parameters = self.network.parameters();
-        let mut sum: Option<Tensor> = None;
-        let mut add = |value: Tensor| {
-            let value = value * share(1, size);
-            sum = Some(match sum.take() {
-                Some(sum) => sum + value,
-                None => value,
-            });
-        };
-        if orthogonality > 0.0 {
-            let plain = layers.iter().filter(|layer| {
-                matches!(
-                    layer.plan,
-                    Plan::Affine { .. }
-                        | Plan::Convolution {
-                            kernel: KernelKind::Plain,
-                            ..
-                        }
-                )
-            });
-            let weights: Vec<Tensor> = plain.map(|layer| parameters.get(&layer.name, "weight")).collect();
-            add(regularizer::orthogonality(&weights) * orthogonality);
-        }
-        if let Some((first, second, beta)) = head(layers).filter(|_| curvature > 0.0) {
-            let (first, second) = (parameters.get(first, "weight"), parameters.get(second, "weight"));
-            add(regularizer::curvature(&first, &second, beta, CURVATURE_ROUNDS) * curvature);
-        }
-        sum
     }
 
     /// Adds up the gradients and the counts of all processes.
@@ -510,10 +437,11 @@ impl<'t> Training<'t> {
         self.group.as_ref().is_none_or(|group| group.rank() == 0)
     }
 
-    fn save(&self) -> Result<(), TrainError> {
-        if !self.writes() {
+    fn save(&mut self) -> Result<(), TrainError> {
+        let Some(journal) = &mut self.journal else {
             return Ok(());
-        }
+        };
+        journal.flush()?;
         state::write(&self.path(STATE), &self.position, self.tensors())
     }
 
@@ -552,115 +480,6 @@ impl<'t> Training<'t> {
 fn below(tensors: &[(String, Tensor)], prefix: &str) -> Vec<(String, Tensor)> {
     let strip = |(name, tensor): &(String, Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
     tensors.iter().filter_map(strip).collect()
-}
-
-/// The names of the layers of a head with one hidden softplus layer, and the softplus's sharpness.
-fn head(layers: &[PlannedLayer]) -> Option<(&str, &str, f64)> {
-    match layers {
-        [.., first, activation, second] => match (first.plan, activation.plan, second.plan) {
-            (Plan::Affine { .. }, Plan::Activation(Activation::Softplus { beta }), Plan::Affine { .. }) => {
-                Some((&first.name, &second.name, beta))
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// How many samples at the end of the training split are held out.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a fraction of a number far below 2^53"
-)]
-fn held_out(samples: usize, fraction: f64) -> usize {
-    (samples as f64 * fraction).round() as usize
-}
-
-/// The network that the task starts from.
-fn start(task: &job::Train, dataset: &Dataset, device: Device, rank: usize) -> Result<Network, TrainError> {
-    if let Some(model) = &task.start {
-        return Network::open(model, dataset.shape(), Kind::Float, device);
-    }
-    let config = task.config.network.as_ref().ok_or(ConfigError::Missing {
-        field: "network",
-        why: "only a network that exists can be fine-tuned without it",
-    })?;
-    let recipe = Recipe::new(config, dataset.shape(), dataset.classes())?;
-    tch::manual_seed(mix(task.config.seed, Purpose::Start, 0));
-    let parameters = Parameters::new(&recipe.architecture, Kind::Float, Device::Cpu, |parameter| {
-        Ok(initial::draw(recipe.architecture.layers[parameter.layer].plan, parameter))
-    })?;
-    let metadata = [(METADATA_KEY.to_owned(), recipe.architecture.declaration())].into();
-    let path = task.folder.join(format!("{INITIAL}{rank}.safetensors"));
-    state::replace(&path, &write_safetensors(&metadata, &parameters.plain()?)?)?;
-    let model = job::Model {
-        path,
-        declaration: None,
-        preprocess: None,
-    };
-    let network = Network::open(&model, dataset.shape(), Kind::Float, device)?;
-    let refuse = |cause| TrainError::File {
-        path: model.path.clone(),
-        cause,
-    };
-    std::fs::remove_file(&model.path).map_err(refuse)?;
-    Ok(network)
-}
-
-/// Holds the parameters that must not move.
-fn settle(network: &Network, config: &Config) -> Result<(), TrainError> {
-    let moving = config.finetune.map_or(Moving::All, |finetune| finetune.parameters);
-    let learnt = |(parameter, tensor): &(&Parameter, &Tensor)| tensor.requires_grad() && !parameter.field.is_empty();
-    let last = network
-        .parameters()
-        .iter()
-        .filter(learnt)
-        .map(|(parameter, _)| parameter.layer)
-        .max();
-    for (parameter, tensor) in network.parameters().iter() {
-        let moves = match moving {
-            Moving::All => true,
-            Moving::Head => Some(parameter.layer) == last,
-            Moving::BiasesAndScales => matches!(parameter.field, "bias" | "q"),
-        };
-        if !moves && tensor.requires_grad() {
-            let _ = tensor.f_set_requires_grad(false)?;
-        }
-    }
-    Ok(())
-}
-
-/// Digest of everything that decides what a training does.
-fn identity(task: &job::Train, data: &str, network: &Network) -> Result<String, TrainError> {
-    let mut hasher = Sha256::new();
-    hasher.update(serde_json::to_vec(&task.config).expect("numbers and texts"));
-    hasher.update(data);
-    hasher.update(network.file()?);
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// What random numbers are for.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Start,
-    Order,
-    Step,
-}
-
-/// The seed of the numbers for one purpose: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over seed, purpose and place.
-fn mix(seed: u64, purpose: Purpose, place: usize) -> i64 {
-    let mut state = seed;
-    for part in [purpose as u64, place as u64] {
-        state = state
-            .wrapping_add(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add(part.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        state ^= state >> 31;
-    }
-    state.cast_signed()
 }
 
 fn signed(size: usize) -> i64 {

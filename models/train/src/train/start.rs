@@ -1,0 +1,93 @@
+//! What a training starts from.
+
+use lipcert_models::architecture::METADATA_KEY;
+use lipcert_models::checkpoint::write_safetensors;
+use lipcert_models::data::Dataset;
+use lipcert_models::training::config::{Config, ConfigError, Moving};
+use lipcert_models::training::job;
+use lipcert_models::training::parameters::Parameter;
+use lipcert_models::training::recipe::Recipe;
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::seed::{Purpose, mix};
+use crate::parameters::Parameters;
+use crate::state;
+use crate::{Network, TrainError, initial};
+
+/// How the file begins that a fresh network is read from.
+const INITIAL: &str = "initial-";
+
+/// How many samples at the end of the training split are held out.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a fraction of a number far below 2^53"
+)]
+pub(super) fn held_out(samples: usize, fraction: f64) -> usize {
+    (samples as f64 * fraction).round() as usize
+}
+
+/// The network that the task starts from.
+pub(super) fn open(task: &job::Train, dataset: &Dataset, device: Device, rank: usize) -> Result<Network, TrainError> {
+    if let Some(model) = &task.start {
+        return Network::open(model, dataset.shape(), Kind::Float, device);
+    }
+    let config = task.config.network.as_ref().ok_or(ConfigError::Missing {
+        field: "network",
+        why: "only a network that exists can be fine-tuned without it",
+    })?;
+    let recipe = Recipe::new(config, dataset.shape(), dataset.classes())?;
+    tch::manual_seed(mix(task.config.seed, Purpose::Start, 0));
+    let parameters = Parameters::new(&recipe.architecture, Kind::Float, Device::Cpu, |parameter| {
+        Ok(initial::draw(recipe.architecture.layers[parameter.layer].plan, parameter))
+    })?;
+    let metadata = [(METADATA_KEY.to_owned(), recipe.architecture.declaration())].into();
+    let path = task.folder.join(format!("{INITIAL}{rank}.safetensors"));
+    state::replace(&path, &write_safetensors(&metadata, &parameters.plain()?)?)?;
+    let model = job::Model {
+        path,
+        declaration: None,
+        preprocess: None,
+    };
+    let network = Network::open(&model, dataset.shape(), Kind::Float, device)?;
+    let refuse = |cause| TrainError::File {
+        path: model.path.clone(),
+        cause,
+    };
+    std::fs::remove_file(&model.path).map_err(refuse)?;
+    Ok(network)
+}
+
+/// Holds the parameters that must not move.
+pub(super) fn settle(network: &Network, config: &Config) -> Result<(), TrainError> {
+    let moving = config.finetune.map_or(Moving::All, |finetune| finetune.parameters);
+    let learnt = |(parameter, tensor): &(&Parameter, &Tensor)| tensor.requires_grad() && !parameter.field.is_empty();
+    let last = network
+        .parameters()
+        .iter()
+        .filter(learnt)
+        .map(|(parameter, _)| parameter.layer)
+        .max();
+    for (parameter, tensor) in network.parameters().iter() {
+        let moves = match moving {
+            Moving::All => true,
+            Moving::Head => Some(parameter.layer) == last,
+            Moving::BiasesAndScales => matches!(parameter.field, "bias" | "q"),
+        };
+        if !moves && tensor.requires_grad() {
+            let _ = tensor.f_set_requires_grad(false)?;
+        }
+    }
+    Ok(())
+}
+
+/// Digest of everything that decides what a training does.
+pub(super) fn identity(task: &job::Train, data: &str, network: &Network) -> Result<String, TrainError> {
+    let mut hasher = Sha256::new();
+    hasher.update(serde_json::to_vec(&task.config).expect("numbers and texts"));
+    hasher.update(data);
+    hasher.update(network.file()?);
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
