@@ -33,8 +33,8 @@ enum Source {
 enum SkewDivisor {
     /// `sigma`: the norm of the operator over the angle.
     Stored { sigma: Tensor, power: Power },
-    /// The least of the norms of four matrices with the entries of the kernel.
-    Least([Power; 4]),
+    /// The least of the norms of four matrices with the entries of the kernel, of which two pairs are equal.
+    Least([Power; 2]),
 }
 
 /// A convolution.
@@ -66,20 +66,17 @@ fn skew_half(weight: &Tensor) -> Tensor {
     (weight - adjoint(weight)) * 0.5
 }
 
-/// The kernel `(out, in, row, column)` as the matrices `(out row, in column)`, `(out column, in row)`, `(out, in row column)`, `(out row column, in)`.
-fn matrices(kernel: &Tensor) -> [Tensor; 4] {
+/// The kernel `(out, in, row, column)` as the matrices `(out row, in column)` and `(out, in row column)`.
+///
+/// Those of `(out column, in row)` and `(out row column, in)` are their negative transposes, with the axes of the kernel turned, because it is skew: their norms are
+/// the same.
+fn matrices(kernel: &Tensor) -> [Tensor; 2] {
     let size = kernel.size();
     let (channels, side) = (size[0], size[2]);
-    let mixed = |order: [i64; 4]| {
-        kernel
-            .permute(order.as_slice())
-            .reshape([channels * side, channels * side].as_slice())
-    };
+    let mixed = kernel.permute([0, 2, 1, 3].as_slice());
     [
-        mixed([0, 2, 1, 3]),
-        mixed([0, 3, 1, 2]),
+        mixed.reshape([channels * side, channels * side].as_slice()),
         kernel.reshape([channels, -1].as_slice()),
-        kernel.permute([0, 2, 3, 1].as_slice()).reshape([-1, channels].as_slice()),
     ]
 }
 
@@ -212,7 +209,7 @@ impl Layer for Convolution {
                 divisor: SkewDivisor::Least(powers),
                 ..
             } => {
-                let names = ["power-0", "power-1", "power-2", "power-3"];
+                let names = ["power-0", "power-1"];
                 names.into_iter().zip(powers.iter().map(Power::state)).collect()
             }
             Source::Plain | Source::Aol { .. } | Source::LinearResidual => Vec::new(),

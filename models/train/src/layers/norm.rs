@@ -4,8 +4,8 @@
 //! `u = A v / ‖A v‖`, a number from below, and its gradient is taken through `A` alone. The vector starts from a fixed formula; it is state, which a
 //! resumed training needs bit for bit.
 //!
-//! A file gets a number from above, as far as that can be had without a proof: the largest eigenvalue of `AᵀA` by Lanczos' method with full
-//! reorthogonalisation, restarted, plus the norm of its residual.
+//! A file gets a number from above, as far as that can be had without a proof: the largest eigenvalue of `AᵀA`, on a torus that of the matrices at all
+//! frequencies, else, and where these are too many, by Lanczos' method with full reorthogonalisation, restarted, plus the norm of its residual.
 //!
 //! # Source
 //!
@@ -27,10 +27,16 @@ const STEPS: usize = 2;
 const KRYLOV: usize = 40;
 /// Restarts of Lanczos' method.
 const RESTARTS: usize = 50;
-/// A residual that is small enough, relative to the eigenvalue.
+/// A residual that is small enough, relative to the eigenvalue, for the norm itself, whose error is of the order of its square.
 const SETTLED: f64 = 1e-10;
+/// The same for numbers of another type than float64.
+const ROUGH: f64 = 1e-4;
+/// The same where the residual is added.
+const ADDED: f64 = 1e-7;
 /// How much is added to a norm that goes into a file, relative to it; float32 numbers are 6e-8 apart.
 pub(super) const ROOM: f64 = 1e-6;
+/// Frequencies times the cube of the channels up to which the eigenvalues at all frequencies cost less than Lanczos' method.
+const WORK_MOST: i64 = 5_000_000_000;
 /// Lengths below this are taken for it.
 const SMALLEST: f64 = 1e-30;
 
@@ -201,9 +207,10 @@ impl Power {
     }
 }
 
-/// The norm of a weight on a space, settled: float64, and then as the weight.
+/// The norm of a weight on a space, settled as far as the type of its numbers is worth it.
 pub(super) fn settled(space: &Space, weight: &Tensor) -> Tensor {
-    let (square, _) = no_grad(|| largest(space, &weight.detach().to_kind(Kind::Double)));
+    let enough = if weight.kind() == Kind::Double { SETTLED } else { ROUGH };
+    let (square, _) = no_grad(|| largest(space, &weight.detach(), enough));
     Tensor::from(square.sqrt()).to_kind(weight.kind()).to_device(weight.device())
 }
 
@@ -214,18 +221,21 @@ pub(super) fn stored(weight: &Tensor) -> Tensor {
 
 /// A positive number a little above the norm of a weight of float64; the float32 number nearest to it is above the norm too.
 pub(super) fn norm_up(space: &Space, weight: &Tensor) -> f64 {
-    let (square, residual) = no_grad(|| largest(space, weight));
+    let (square, residual) = no_grad(|| largest(space, weight, ADDED));
     ((square + residual).sqrt() * (1.0 + ROOM)).max(SMALLEST)
 }
 
 /// The largest eigenvalue of `AᵀA`, and the norm of its residual.
-fn largest(space: &Space, weight: &Tensor) -> (f64, f64) {
+fn largest(space: &Space, weight: &Tensor, enough: f64) -> (f64, f64) {
+    if let Some(square) = by_frequencies(space, weight) {
+        return (square, 0.0);
+    }
     let mut start = space.start(weight);
     let mut found = (0.0, 0.0);
     for _ in 0..RESTARTS {
         let (value, residual, vector) = lanczos(space, weight, &start);
         found = (value, residual);
-        if residual <= SETTLED * value {
+        if residual <= enough * value {
             break;
         }
         start = vector;
@@ -233,11 +243,38 @@ fn largest(space: &Space, weight: &Tensor) -> (f64, f64) {
     found
 }
 
+/// The largest eigenvalue at all frequencies of a torus, where they are few enough and the kernel fits on it.
+fn by_frequencies(space: &Space, weight: &Tensor) -> Option<f64> {
+    let (Space::Torus([_, height, width]), [outputs, inputs, side, _]): (_, [i64; 4]) = (space, weight.size().try_into().ok()?)
+    else {
+        return None;
+    };
+    let least = outputs.min(inputs);
+    let work = (height * width).saturating_mul(least.saturating_pow(3));
+    if work > WORK_MOST || side > *height.min(width) {
+        return None;
+    }
+    // where the kernel lies on the torus changes phases only; the other half of the frequencies has conjugate matrices
+    let symbol = weight
+        .to_device(Device::Cpu)
+        .fft_rfft2([*height, *width].as_slice(), [-2, -1].as_slice(), "backward")
+        .permute([2, 3, 0, 1].as_slice())
+        .reshape([-1, outputs, inputs].as_slice());
+    let turned = symbol.transpose(1, 2).conj();
+    let gram = if outputs <= inputs {
+        symbol.matmul(&turned)
+    } else {
+        turned.matmul(&symbol)
+    };
+    Some(gram.linalg_eigvalsh("L").max().double_value(&[]).max(0.0))
+}
+
 /// One Krylov space: the largest Ritz value, the norm of its residual, its vector.
 fn lanczos(space: &Space, weight: &Tensor, start: &Tensor) -> (f64, f64, Tensor) {
     let shape = start.size();
     let mut vectors = vec![unit(start).flatten(0, -1)];
     let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
+    let vanishing = if weight.kind() == Kind::Double { 1e-15 } else { 1e-6 };
     loop {
         let last = &vectors[vectors.len() - 1];
         let image = last.view(shape.as_slice());
@@ -251,7 +288,7 @@ fn lanczos(space: &Space, weight: &Tensor, start: &Tensor) -> (f64, f64, Tensor)
         beside.push(rest);
         let scale = diagonal.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         // the space is invariant, or full
-        let ends = rest <= 1e-15 * scale || i64::try_from(vectors.len()).is_ok_and(|count| count == last.size()[0]);
+        let ends = rest <= vanishing * scale || i64::try_from(vectors.len()).is_ok_and(|count| count == last.size()[0]);
         if ends || vectors.len() == KRYLOV {
             let (value, weights) = ritz(&diagonal, &beside);
             let residual = if ends {
@@ -259,7 +296,7 @@ fn lanczos(space: &Space, weight: &Tensor, start: &Tensor) -> (f64, f64, Tensor)
             } else {
                 rest * weights.last().copied().unwrap_or(0.0).abs()
             };
-            let weights = Tensor::from_slice(&weights).to_device(basis.device());
+            let weights = Tensor::from_slice(&weights).to_kind(basis.kind()).to_device(basis.device());
             return (value, residual, basis.tr().mv(&weights).view(shape.as_slice()));
         }
         vectors.push(next / rest);

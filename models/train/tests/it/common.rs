@@ -31,12 +31,17 @@ pub(crate) fn digits(limit: usize) -> Dataset {
 
 /// A model file for images of a shape, in float64.
 pub(crate) fn open(path: &Path, input: [usize; 3]) -> Network {
+    open_as(path, input, Kind::Double)
+}
+
+/// The same with numbers of another type.
+pub(crate) fn open_as(path: &Path, input: [usize; 3], kind: Kind) -> Network {
     let model = Model {
         path: path.to_owned(),
         declaration: None,
         preprocess: None,
     };
-    Network::open(&model, input, Kind::Double, Device::Cpu).unwrap()
+    Network::open(&model, input, kind, Device::Cpu).unwrap()
 }
 
 /// The samples as raw images `(N, C, H, W)`.

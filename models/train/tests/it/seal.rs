@@ -157,6 +157,30 @@ fn a_sealed_network_is_the_trained_one() {
     }
 }
 
+/// A residual layer of zeros is the identity, and its file is one.
+#[test]
+fn zeros_are_sealed() {
+    common::start();
+    for case in followed() {
+        if !case.kinds().any(|kind| kind.starts_with("cpl")) {
+            continue;
+        }
+        let mut network = case.network();
+        for (_, tensor) in network.parameters().iter() {
+            let _ = no_grad(|| tensor.shallow_clone().zero_());
+        }
+        network.derive();
+        let file = common::written(&network.seal().unwrap().file().unwrap());
+        let mut sealed = common::open(file.path(), case.input());
+        let images = case.images(2, 2);
+        let outputs = no_grad(|| {
+            sealed.derive();
+            sealed.logits(&images)
+        });
+        assert!(outputs.equal(&images.flatten(1, -1)), "{}", case.name);
+    }
+}
+
 /// What training writes into `sigma` is what it divides by.
 #[test]
 fn a_followed_norm_is_stored() {
