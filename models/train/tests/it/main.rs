@@ -1,4 +1,5 @@
 //! Tests of the training crate, in one binary.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod agreement;
 mod attack;
