@@ -1,12 +1,12 @@
 //! Inputs close by that are classified differently, found by trying: an upper curve beside the certified one.
 //!
-//! Two ways: [`pgd`] follows the gradient inside a ball of a given radius, [`decision`] sees classes only and looks for the smallest perturbation. Both
+//! Two ways: `pgd` follows the gradient inside a ball of a given radius, `decision` sees classes only and looks for the smallest perturbation. Both
 //! search among inputs whose values lie in `[0, 1]` (or between there and the sample's own value, where that lies outside): those are the inputs that
 //! exist as images, and the published attacks clip to them. A certificate covers every input within its radius, clipped or not; so whatever is found
 //! here refutes a larger radius, and a search beyond the images could only find more.
 //!
 //! The search computes in float32. What it finds counts once its class was computed in float64 from the very numbers that are written, after
-//! [`Batch::settle`] has brought them within the radius.
+//! it was brought within the radius to the last bit.
 
 mod decision;
 mod pgd;

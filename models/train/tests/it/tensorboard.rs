@@ -17,7 +17,7 @@ fn checksum(bytes: &[u8]) -> u32 {
         }
     }
     let sum = !sum;
-    ((sum >> 15) | (sum << 17)).wrapping_add(0xa282_ead8)
+    sum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// The contents of the records of a file.
