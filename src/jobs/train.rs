@@ -127,9 +127,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     }
     if let Some(file) = verified.as_mut().and_then(|verified| verified.certificate.as_mut()) {
         file.path = Some(plan.folder.join(CERTIFICATE).display().to_string());
-        let same = certified.as_mut().and_then(|certified| certified.certificate.as_mut());
-        same.filter(|same| same.sha256 == file.sha256)
-            .map(|same| same.path.clone_from(&file.path));
+        // The radii rest on the same bounds, or on those of all pairs.
+        if let Some(same) = certified.as_mut().and_then(|certified| certified.certificate.as_mut())
+            && same.sha256 == file.sha256
+        {
+            same.path.clone_from(&file.path);
+        }
     }
     let trained = Trained {
         schema: match options.start {
@@ -202,6 +205,7 @@ impl Plan {
             Dataset::open(spec, &options).with_context(|| format!("`{}`: data", source.path))
         };
         let train = open(&config.data.train, data::Split::Train, config.data.limit)?;
+        config.loss.fits(train.classes()).map_err(|cause| source.refuse(cause))?;
         let test = match &config.data.test {
             Some(test) => test.clone(),
             None if matches!(config.data.train.parse(), Ok(DataSpec::Npz(_))) => {

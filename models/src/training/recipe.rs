@@ -461,7 +461,7 @@ impl Walk {
             "pair-max" => self.shape = self.with_units(self.pairs()?),
             "group-sort" => {
                 let group = size("size")?.ok_or(missing("size"))?;
-                self.require(units % group == 0, "channels or entries in whole groups")?;
+                self.require(units.is_multiple_of(group), "channels or entries in whole groups")?;
                 entry.insert("size".to_owned(), group.into());
             }
             "softplus" => {
@@ -507,7 +507,7 @@ impl Walk {
     /// Half the channels or entries.
     fn pairs(&self) -> Result<usize, LayerFault> {
         let units = self.shape.units();
-        self.require(units % 2 == 0, "an even number of channels or entries")?;
+        self.require(units.is_multiple_of(2), "an even number of channels or entries")?;
         Ok(units / 2)
     }
 
