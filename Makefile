@@ -41,9 +41,8 @@ fmt:
 clippy: .libtorch-files
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-# The program that trains comes first: tests of `lipcert` start it.
+# Everything is built before anything is tested: tests of `lipcert` start the program that trains.
 unit: .libtorch-files
-	cargo build --locked --package lipcert-train
 	cargo test --locked --workspace
 
 doc: .libtorch-files

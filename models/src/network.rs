@@ -54,7 +54,7 @@ impl Network {
     ///
     /// - [`ModelError::Architecture`] if the tensors are not those of a known architecture, the input shape cannot be told, or the options
     ///   contradict what the file declares.
-    /// - [`ModelError::File`] with [`TensorError::NotFinite`] (tensor, position, value) if a weight is NaN or infinite, and if the
+    /// - [`ModelError::File`] with [`TensorError::NotFinite`](crate::checkpoint::TensorError::NotFinite) (tensor, position, value) if a weight is NaN or infinite, and if the
     ///   file cannot be read.
     /// - [`ModelError::Layer`] if a layer does not fit the one before, or a number is out of range (`|q| > 80`).
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, ModelError> {

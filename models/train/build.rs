@@ -19,6 +19,7 @@ fn main() {
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{libraries}");
     println!("cargo:rerun-if-changed=src/distributed");
+    println!("cargo:rerun-if-changed=src/precision.cpp");
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
@@ -44,5 +45,6 @@ fn main() {
         .define("USE_DISTRIBUTED", None)
         .define("USE_C10D_GLOO", None)
         .file("src/distributed/group.cpp")
+        .file("src/precision.cpp")
         .compile("lipcert_group");
 }

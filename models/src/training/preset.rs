@@ -5,8 +5,9 @@
 //! | `sll-small`, `-medium`, `-large`, `-xlarge` | CIFAR-10, CIFAR-100, Tiny-ImageNet | 20, 30, 50, 70 `sll-conv` of 45, 60, 90, 120 channels with 5 inner ones, pooling by 4, 7, 10, 10, 15 `sll-dense` of 2048, `normalized-head` |
 //! | `aol-small`, `-medium`, `-large` | CIFAR-10, CIFAR-100 | blocks of 4 × 4 pixels, `aol-conv` 1 × 1 to 192 channels, 12 of 3 × 3, one 1 × 1 of which 16, 32, 48 channels go on, 14 `aol`; MaxMin between them |
 //! | `lipconvnet-N`, `N` = 5, 10, … 40 | CIFAR-10, CIFAR-100 | 5 blocks of `N/5` `skew-exponential` with MaxMin, from 32 channels, each block halving the side and doubling them, `normalized-head` |
-//! | `digits-sll`, `-aol`, `-cpl` | digits | small ones |
-//! | `mnist-sll`, `-aol`, `-cpl` | MNIST | the same |
+//! | `digits-sll`, `digits-cpl` | digits | 2 `sll-conv` or `cpl-conv` of 2 channels with 8 inner ones, 3 `sll-dense` or `cpl-dense` of 128, `normalized-head` |
+//! | `digits-aol` | digits | 4 `aol` of 128 with MaxMin between them, of the last 10 outputs |
+//! | `mnist-sll`, `mnist-cpl`, `mnist-aol` | MNIST | the same with 512 |
 //!
 //! # Source
 //!
@@ -81,12 +82,12 @@ pub fn find(name: &str, classes: usize) -> Result<Preset, PresetError> {
         "aol-small" => preset("aol-patchwise", cifar(), patchwise(16, classes)),
         "aol-medium" => preset("aol-patchwise", cifar(), patchwise(32, classes)),
         "aol-large" => preset("aol-patchwise", cifar(), patchwise(48, classes)),
-        "digits-sll" => preset("sll", Some("mean=0.3053".to_owned()), residual("sll", 4, 2, 24, 24, 64)),
-        "digits-cpl" => preset("cpl", Some("mean=0.3053".to_owned()), residual("cpl", 4, 2, 24, 24, 64)),
-        "digits-aol" => preset("aol", Some("mean=0.3053".to_owned()), sorted(2, 2, 24, classes)),
-        "mnist-sll" => preset("sll", Some("mean=0.1307".to_owned()), residual("sll", 3, 3, 16, 16, 256)),
-        "mnist-cpl" => preset("cpl", Some("mean=0.1307".to_owned()), residual("cpl", 3, 3, 16, 16, 256)),
-        "mnist-aol" => preset("aol", Some("mean=0.1307".to_owned()), sorted(4, 2, 64, classes)),
+        "digits-sll" => preset("sll", Some("mean=0.3053".to_owned()), small("sll", 128)),
+        "digits-cpl" => preset("cpl", Some("mean=0.3053".to_owned()), small("cpl", 128)),
+        "digits-aol" => preset("aol", Some("mean=0.3053".to_owned()), sorted(128, classes)),
+        "mnist-sll" => preset("sll", Some("mean=0.1307".to_owned()), small("sll", 512)),
+        "mnist-cpl" => preset("cpl", Some("mean=0.1307".to_owned()), small("cpl", 512)),
+        "mnist-aol" => preset("aol", Some("mean=0.1307".to_owned()), sorted(512, classes)),
         _ => {
             let depth = name.strip_prefix("lipconvnet-").and_then(|depth| depth.parse().ok());
             match depth {
@@ -137,22 +138,26 @@ fn patchwise(width: usize, classes: usize) -> Vec<Value> {
     layers
 }
 
-/// A small network of the same layers: blocks of pixels, two convolutions, two dense layers, the first outputs.
-fn sorted(factor: usize, dense: usize, width: usize, classes: usize) -> Vec<Value> {
-    let mut layers = vec![
-        json!({ "kind": "pixel-unshuffle", "factor": factor, "order": "block-first" }),
-        json!({ "kind": "aol-conv", "outputs": width, "kernel-size": 1, "epsilon": 1e-6 }),
-        json!({ "kind": "max-min" }),
-        json!({ "kind": "aol-conv", "outputs": width, "epsilon": 1e-6 }),
-        json!({ "kind": "max-min" }),
-        json!({ "kind": "aol-conv", "outputs": 16, "kernel-size": 1, "epsilon": 1e-6 }),
+/// Residual layers on an image that is not made smaller: pooling would cost more of the radii than it saves time.
+fn small(family: &str, hidden: usize) -> Vec<Value> {
+    vec![
+        json!({ "kind": "pad-channels", "channels": 2 }),
+        json!({ "kind": format!("{family}-conv"), "inner": 8, "repeat": 2 }),
         json!({ "kind": "flatten" }),
-    ];
-    for _ in 0..dense {
-        layers.push(json!({ "kind": "aol", "outputs": 256, "epsilon": 1e-6 }));
+        json!({ "kind": format!("{family}-dense"), "inner": hidden, "repeat": 3 }),
+        json!({ "kind": "normalized-head" }),
+    ]
+}
+
+/// Dense layers with MaxMin between them; of the last one's outputs the first are the logits.
+fn sorted(hidden: usize, classes: usize) -> Vec<Value> {
+    let aol = || json!({ "kind": "aol", "outputs": hidden, "epsilon": 1e-6 });
+    let mut layers = vec![json!({ "kind": "flatten" })];
+    for _ in 0..3 {
+        layers.push(aol());
         layers.push(json!({ "kind": "max-min" }));
     }
-    layers.push(json!({ "kind": "aol", "outputs": 256, "epsilon": 1e-6 }));
+    layers.push(aol());
     layers.push(json!({ "kind": "first-channels", "channels": classes }));
     layers
 }

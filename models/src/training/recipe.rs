@@ -417,7 +417,10 @@ impl Walk {
                 if kind == "max-pool" {
                     self.require(height >= side && width >= side, "an image at least as large as the window")?;
                 } else {
-                    self.require(height % side == 0 && width % side == 0, "sides that the window divides")?;
+                    self.require(
+                        height.is_multiple_of(side) && width.is_multiple_of(side),
+                        "sides that the window divides",
+                    )?;
                 }
                 let pooled = |length: usize| (length - side) / step + 1;
                 self.shape = Shape::Image {

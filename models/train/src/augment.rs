@@ -61,13 +61,13 @@ impl Augment {
             images = geometry::turn(&images, &angle, &right, &down);
         }
         let Some(jitter) = changes.jitter else { return images };
-        for (interval, change) in [
+        for ([low, high], change) in [
             (jitter.brightness, colour::brightness as fn(&Tensor, &Tensor) -> Tensor),
             (jitter.contrast, colour::contrast),
             (jitter.saturation, colour::saturation),
         ] {
-            if interval != [1.0, 1.0] {
-                images = change(&images, &draw.within(interval));
+            if low < 1.0 || high > 1.0 {
+                images = change(&images, &draw.within([low, high]));
             }
         }
         if jitter.hue > 0.0 {

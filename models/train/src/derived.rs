@@ -24,7 +24,6 @@ impl Derived {
     }
 
     /// The tensor, to be computed with.
-    #[must_use]
     pub const fn get(&self) -> &Tensor {
         &self.leaf
     }

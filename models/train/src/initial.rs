@@ -11,7 +11,6 @@ const OPTIONS: (Kind, tch::Device) = (Kind::Float, tch::Device::Cpu);
 /// Fresh numbers for a parameter of a layer, on the CPU; they come from libtorch's generator.
 ///
 /// Layers that can be isometries start as some: identities where the sizes allow it, else with orthonormal rows or columns.
-#[must_use]
 pub fn draw(plan: Plan, parameter: &Parameter) -> Tensor {
     let shape = sizes(&parameter.shape);
     let fan_in: i64 = shape.iter().skip(1).product();
@@ -50,7 +49,7 @@ pub fn draw(plan: Plan, parameter: &Parameter) -> Tensor {
                 ..
             },
             "weight",
-        ) if shape[0] == shape[1] => Tensor::eye(shape[0], OPTIONS),
+        ) => almost_orthogonal(shape[0], shape[1]),
         (Plan::Formula { .. } | Plan::Sandwich { .. }, "weight") => orthogonal(shape[0], shape[1]),
         (Plan::Convolution { kernel, .. }, "weight") => convolution(kernel, &shape),
         (Plan::Paired { .. }, _) => Tensor::full(&shape, std::f64::consts::FRAC_PI_2, OPTIONS),
@@ -81,15 +80,34 @@ fn convolution(kernel: KernelKind, shape: &[i64]) -> Tensor {
         KernelKind::Skew { .. } => Tensor::randn(shape, OPTIONS) / cast(channels).sqrt(),
         // near the identity, which is there already
         KernelKind::LinearResidual => Tensor::randn(shape, OPTIONS) * (0.1 / cast(channels * shape[2] * shape[3]).sqrt()),
-        KernelKind::Plain | KernelKind::Aol { .. } | KernelKind::Spectral => {
-            let center = if outputs == channels {
-                Tensor::eye(channels, OPTIONS)
-            } else {
-                orthogonal(outputs, channels)
-            };
-            center.view([outputs, channels, 1, 1]).constant_pad_nd([reach; 4].as_slice())
-        }
+        KernelKind::Aol { .. } => centered(&almost_orthogonal(outputs, channels), reach),
+        KernelKind::Plain | KernelKind::Spectral if outputs == channels => centered(&Tensor::eye(channels, OPTIONS), reach),
+        KernelKind::Plain | KernelKind::Spectral => centered(&orthogonal(outputs, channels), reach),
     }
+}
+
+/// A kernel that has a matrix in its centre and zeros around it.
+fn centered(matrix: &Tensor, reach: i64) -> Tensor {
+    matrix.unsqueeze(-1).unsqueeze(-1).constant_pad_nd([reach; 4].as_slice())
+}
+
+/// A weight whose columns almost-orthogonal scaling leaves as they are: any two are orthogonal or the same.
+///
+/// Where there are more columns than rows, they are those of an orthogonal matrix in turn, each divided by the root of how often it stands there.
+///
+/// # Source
+///
+/// Prach and Lampert, ECCV 2022, and the authors' code, which draws them.
+fn almost_orthogonal(rows: i64, columns: i64) -> Tensor {
+    if rows == columns {
+        return Tensor::eye(rows, OPTIONS);
+    }
+    if rows > columns {
+        return orthogonal(rows, columns);
+    }
+    let places = Tensor::arange(columns, (Kind::Int64, tch::Device::Cpu)).remainder(rows);
+    let counts = places.bincount(None::<Tensor>, rows).to_kind(Kind::Float);
+    (orthogonal(rows, rows) / counts.sqrt()).index_select(1, &places)
 }
 
 /// Orthonormal rows, or columns where there are more rows, uniformly drawn.

@@ -14,14 +14,17 @@ pub mod initial;
 mod layers;
 pub mod loss;
 pub mod metrics;
+pub mod log;
 pub mod network;
 pub mod optimizer;
 pub mod parameters;
+pub mod precision;
 pub mod regularizer;
 pub mod samples;
 pub mod schedule;
 pub mod state;
 pub mod train;
+pub mod tensorboard;
 
 pub use error::TrainError;
 pub use network::Network;

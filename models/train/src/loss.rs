@@ -19,7 +19,8 @@ const LEAST_FRACTION: f64 = 0.01;
 #[derive(Debug)]
 pub struct Criterion {
     loss: Loss,
-    mean: Option<RunningMean>,
+    /// Of [`Loss::SoftHkr`] alone.
+    mean: RunningMean,
 }
 
 impl Criterion {
@@ -31,8 +32,8 @@ impl Criterion {
     pub fn new(loss: &Loss, classes: usize) -> Result<Self, ConfigError> {
         loss.fits(classes)?;
         let mean = match *loss {
-            Loss::SoftHkr { margin, .. } => Some(RunningMean::new(margin)),
-            _ => None,
+            Loss::SoftHkr { margin, .. } => RunningMean::new(margin),
+            _ => RunningMean::new(1.0),
         };
         Ok(Self { loss: *loss, mean })
     }
@@ -52,7 +53,7 @@ impl Criterion {
                 temperature,
                 margin,
             } => offset_cross_entropy(logits, labels, offset, temperature) + multi_margin(logits, labels, margin),
-            Loss::MarginBoosting => margin_boosting(logits, labels),
+            Loss::MarginBoosting {} => margin_boosting(logits, labels),
             Loss::TauCrossEntropy { tau } => cross_entropy(&(logits * tau), labels) / tau,
             Loss::CategoricalHinge { margin } => categorical_hinge(logits, labels, margin),
             Loss::Emma { epsilon } => emma(logits, labels, &(distances * (epsilon * gain))),
@@ -67,8 +68,7 @@ impl Criterion {
                 decay,
                 temperature,
             } => {
-                let mean = self.mean.as_mut().expect("made together with the loss");
-                let temperature = temperature * margin / mean.follow(logits, decay).clamp(margin, 20_000.0);
+                let temperature = temperature * margin / self.mean.follow(logits, decay).clamp(margin, 20_000.0);
                 let temperature = temperature.clamp(0.005, 250.0).to_kind(logits.kind());
                 transport::soft_hkr(logits, &own(logits, labels), alpha, margin, &temperature)
             }
@@ -84,18 +84,19 @@ impl Criterion {
 
     /// The same without a trace: the running mean stays where it is.
     pub fn observe(&mut self, logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: f64) -> Tensor {
-        let kept = self.mean.as_ref().map(|mean| mean.value().copy());
+        let kept = self.mean.value().copy();
         let value = self.value(logits, labels, distances, gain);
-        if let (Some(mean), Some(kept)) = (&mut self.mean, kept) {
-            mean.set(&kept);
-        }
+        self.mean.set(&kept);
         value
     }
 
     /// What a resumed training needs, by name; nothing for most losses.
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.mean.iter().map(|mean| (MEAN.to_owned(), mean.value().copy())).collect()
+        match self.loss {
+            Loss::SoftHkr { .. } => vec![(MEAN.to_owned(), self.mean.value().copy())],
+            _ => Vec::new(),
+        }
     }
 
     /// Takes over a saved state; other names are passed over.
@@ -104,10 +105,12 @@ impl Criterion {
     ///
     /// [`TrainError::State`] if the state lacks a number that the loss carries.
     pub fn restore(&mut self, state: &[(String, Tensor)]) -> Result<(), TrainError> {
-        let Some(mean) = &mut self.mean else { return Ok(()) };
+        if !matches!(self.loss, Loss::SoftHkr { .. }) {
+            return Ok(());
+        }
         let saved = state.iter().find(|(name, tensor)| name == MEAN && tensor.numel() == 1);
         let (_, tensor) = saved.ok_or_else(|| TrainError::State { name: MEAN.to_owned() })?;
-        mean.set(tensor);
+        self.mean.set(tensor);
         Ok(())
     }
 }

@@ -44,6 +44,10 @@ impl Network {
     /// # Errors
     ///
     /// [`TrainError::Model`] as [`lipcert_models::network::Network::load`] says, and [`TrainError::Torch`].
+    ///
+    /// # Panics
+    ///
+    /// If memory runs out.
     pub fn open(model: &job::Model, input: [usize; 3], kind: Kind, device: Device) -> Result<Self, TrainError> {
         let mut checkpoint = Checkpoint::open(&model.path)?;
         if let Some(declaration) = &model.declaration {
@@ -70,7 +74,11 @@ impl Network {
         Ok(Self::new(architecture, parameters, shapes[skipped..].to_vec()))
     }
 
-    /// Builds the layers. `shapes` are the shapes of their inputs, without the preprocessing; they must fit.
+    /// Builds the layers. `shapes` are the shapes of their inputs, without the preprocessing.
+    ///
+    /// # Panics
+    ///
+    /// If the parameters or the shapes are not those of the architecture.
     #[must_use]
     pub fn new(architecture: Architecture, parameters: Parameters, shapes: Vec<Shape>) -> Self {
         let pairs = architecture.layers.iter().zip(&shapes);
@@ -133,7 +141,6 @@ impl Network {
     }
 
     /// The logits `(N, classes)` of raw images `(N, C, H, W)`.
-    #[must_use]
     pub fn logits(&self, images: &Tensor) -> Tensor {
         self.pass(images, |_, _| ())
     }
@@ -161,7 +168,6 @@ impl Network {
     }
 
     /// The distances `(classes, classes)` by which the difference of two logits depends on the features; `√2` where the features are the logits.
-    #[must_use]
     pub fn distances(&self, classes: i64) -> Tensor {
         let rows = self.layers.last().and_then(|layer| layer.rows());
         let options = (self.parameters.kind(), self.parameters.device());

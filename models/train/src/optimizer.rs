@@ -9,8 +9,9 @@ mod rule;
 
 use rule::{Progress, Rule};
 
-/// Numbers of a part that is updated at once on the CPU, for each thread: what an update touches of it stays in the cache.
-const PART: i64 = 1 << 15;
+/// Numbers of a part that is updated at once on the CPU, for each thread: what an update computes on the way stays in the cache. Adam takes 1.4 ns a number
+/// with it, 2 ns without.
+const PART: i64 = 1 << 17;
 
 /// Parameters, with what their updates carry from one step to the next.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Optimizer {
     pub fn state(&self) -> Vec<(String, Tensor)> {
         let mut state = Vec::new();
         for slot in self.slots.iter().filter(|slot| slot.progress.updates > 0) {
-            let updates = i64::try_from(slot.progress.updates).expect("far fewer than 2^63");
+            let updates = i64::from(slot.progress.updates);
             state.push((format!("{}.updates", slot.name), Tensor::from(updates)));
             state.push((format!("{}.product", slot.name), Tensor::from(slot.progress.product)));
             for (field, tensor) in self.rule.fields().iter().zip(&slot.carried) {
@@ -136,7 +137,7 @@ impl Optimizer {
             }
             let updates = find(name.clone(), 1)?.to_kind(Kind::Int64).reshape(1).int64_value(&[0]);
             slot.progress = Progress {
-                updates: u64::try_from(updates).map_err(|_| TrainError::State { name })?,
+                updates: u32::try_from(updates).map_err(|_| TrainError::State { name })?,
                 product: find(format!("{}.product", slot.name), 1)?.reshape(1).double_value(&[0]),
             };
             let fields = self.rule.fields().iter();

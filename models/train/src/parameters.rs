@@ -76,7 +76,6 @@ impl Parameters {
     /// # Panics
     ///
     /// If it has none of this name.
-    #[must_use]
     pub fn get(&self, layer: &str, field: &str) -> Tensor {
         self.find(layer, field).expect("a tensor of the architecture")
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use lipcert_models::architecture::{KernelKind, METADATA_KEY, Plan, PlannedLayer};
 use lipcert_models::checkpoint::write_safetensors;
 use lipcert_models::data::{DataOptions, Dataset, Split};
-use lipcert_models::training::config::{Config, ConfigError, Moving, Regularizer};
+use lipcert_models::training::config::{Config, ConfigError, Moving, Precision, Regularizer};
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
 use lipcert_models::training::parameters::Parameter;
 use lipcert_models::training::recipe::Recipe;
@@ -27,7 +27,7 @@ use crate::optimizer::Optimizer;
 use crate::parameters::Parameters;
 use crate::samples::Samples;
 use crate::state::{self, Position};
-use crate::{Network, TrainError, device, initial, regularizer, schedule};
+use crate::{Network, TrainError, device, initial, precision, regularizer, schedule};
 
 /// The result, for certification.
 pub const MODEL: &str = "model.safetensors";
@@ -323,7 +323,10 @@ impl<'t> Training<'t> {
             // drawn for the whole batch, whatever part of it is here
             tch::manual_seed(mix(self.config.seed, Purpose::Step, self.position.step));
             let images = self.augment.apply(&images, shown, whole.len());
-            let logits = self.network.logits(&images);
+            let logits = match self.config.train.precision {
+                Precision::Float32 => self.network.logits(&images),
+                Precision::Bfloat16 => precision::bfloat16(self.device, || self.network.logits(&images)).to_kind(Kind::Float),
+            };
             let gain = self.network.gain();
             let mut value = self.criterion.value(&logits, &labels, &distances, gain);
             let weight = self.config.regularizer.certificate;

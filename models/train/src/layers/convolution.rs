@@ -220,16 +220,42 @@ impl Layer for Convolution {
     }
 
     fn seal(&self, plan: Plan) -> Option<Sealed> {
-        let sigma = match &self.source {
-            Source::Spectral { .. } => norm_up(&self.proved, &stored(&self.weight)),
-            Source::Skew {
-                terms,
-                divisor: SkewDivisor::Stored { .. },
-            } => norm_up(&self.proved, &skew_half(&stored(&self.weight))) / angle(*terms),
-            _ => return None,
+        let Plan::Convolution {
+            outputs,
+            channels,
+            size,
+            bias,
+            padding,
+            ..
+        } = plan
+        else {
+            return None;
+        };
+        let half = || skew_half(&stored(&self.weight));
+        let (kernel, sigma) = match &self.source {
+            Source::Spectral { .. } => (KernelKind::Spectral, norm_up(&self.proved, &stored(&self.weight))),
+            Source::Skew { terms, divisor } => {
+                let sigma = match divisor {
+                    SkewDivisor::Stored { .. } => norm_up(&self.proved, &half()) / angle(*terms),
+                    SkewDivisor::Least(_) => {
+                        let norms = matrices(&half()).map(|matrix| norm_up(&Space::Vectors, &matrix));
+                        norms.into_iter().fold(f64::INFINITY, f64::min)
+                    }
+                };
+                let (terms, stored) = (*terms, true);
+                (KernelKind::Skew { terms, stored }, sigma)
+            }
+            Source::Plain | Source::Aol { .. } | Source::LinearResidual => return None,
         };
         Some(Sealed {
-            plan,
+            plan: Plan::Convolution {
+                kernel,
+                outputs,
+                channels,
+                size,
+                bias,
+                padding,
+            },
             changed: vec![("sigma", Tensor::from(sigma))],
         })
     }

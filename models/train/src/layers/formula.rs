@@ -66,8 +66,7 @@ impl Divisor {
                         write(left, &(&image / image.norm()));
                     });
                 }
-                // they will change in place, and this pass must not see it
-                left.copy().dot(&weight.mv(&right.copy()))
+                left.dot(&weight.mv(right))
             }
         }
     }

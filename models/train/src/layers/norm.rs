@@ -191,10 +191,8 @@ impl Power {
     /// Two more steps, and the norm from below with its gradient.
     pub(super) fn learn(&self, weight: &Tensor) -> Tensor {
         self.steps(&weight.detach(), STEPS);
-        // the vector will change in place, and this pass must not see it
-        let right = self.vector.copy();
-        let left = no_grad(|| unit(&self.space.apply(&weight.detach(), &right)));
-        (left * self.space.apply(weight, &right)).sum(None::<Kind>)
+        let left = no_grad(|| unit(&self.space.apply(&weight.detach(), &self.vector)));
+        (left * self.space.apply(weight, &self.vector)).sum(None::<Kind>)
     }
 
     /// The vector; whoever changes it in place changes it here.

@@ -28,14 +28,14 @@ pub(super) enum Relative {
     /// AdamW.
     Decoupled,
     /// NAdam; the slow weights follow by `follow` every `lookahead` updates, or there are none for 0.
-    Nesterov { lookahead: u64, follow: f64 },
+    Nesterov { lookahead: usize, follow: f64 },
 }
 
 /// What a parameter has behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// Number of updates.
-    pub(super) updates: u64,
+    pub(super) updates: u32,
     /// Of NAdam: product of the momenta so far.
     pub(super) product: f64,
 }
@@ -50,18 +50,17 @@ pub(super) enum Update {
         nesterov: bool,
         decay: f64,
     },
-    /// `m` and `v` follow `g` and `g²`; then `x ← keep · x − (a m + b g) / (√v / c + ε)`.
+    /// `m` and `v` follow `g` and `g²`; then `x ← keep · x − (a m + b g) / (√v + ε)`.
     Adam {
         /// Added to the gradient, times `x`.
         decay: f64,
-        keep: f64,
+        /// What the weights keep before the step, if not all.
+        keep: Option<f64>,
         /// `1 − β`.
         fresh: [f64; 2],
         /// `[a, b]`.
         along: [f64; 2],
-        /// `c`.
-        correction: f64,
-        /// `ε`.
+        /// `ε`; it and both of `along` have the correction of `√v` in them.
         epsilon: f64,
         /// How far the slow weights follow after this update, if they do.
         follow: Option<f64>,
@@ -104,10 +103,7 @@ impl Rule {
                 lookahead,
                 follow,
                 ..
-            } => {
-                let lookahead = lookahead as u64;
-                (Relative::Nesterov { lookahead, follow }, betas, epsilon, decay)
-            }
+            } => (Relative::Nesterov { lookahead, follow }, betas, epsilon, decay),
         };
         Self::Adam {
             relative,
@@ -160,7 +156,7 @@ impl Rule {
                 epsilon,
                 decay,
             } => {
-                let updates = count(progress.updates);
+                let updates = f64::from(progress.updates);
                 let [seen_mean, seen_square] = betas.map(|beta| 1.0 - beta.powf(updates));
                 let (along, follow) = match relative {
                     Relative::Plain | Relative::Decoupled => ([rate / seen_mean, 0.0], None),
@@ -169,29 +165,24 @@ impl Rule {
                         let (now, next) = (momentum(updates), momentum(updates + 1.0));
                         progress.product *= now;
                         let product = progress.product;
-                        let due = lookahead > 0 && progress.updates.is_multiple_of(lookahead);
+                        let due = lookahead > 0 && (progress.updates as usize).is_multiple_of(lookahead);
                         let along = [rate * next / (1.0 - product * next), rate * (1.0 - now) / (1.0 - product)];
                         (along, due.then_some(follow))
                     }
                 };
+                let correction = seen_square.sqrt();
                 let decoupled = matches!(relative, Relative::Decoupled);
                 Update::Adam {
                     decay: if decoupled { 0.0 } else { decay },
-                    keep: if decoupled { 1.0 - rate * decay } else { 1.0 },
+                    keep: decoupled.then_some(1.0 - rate * decay),
                     fresh: betas.map(|beta| 1.0 - beta),
-                    along,
-                    correction: seen_square.sqrt(),
-                    epsilon,
+                    along: along.map(|factor| factor * correction),
+                    epsilon: epsilon * correction,
                     follow,
                 }
             }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "updates are far fewer than 2^53")]
-const fn count(updates: u64) -> f64 {
-    updates as f64
 }
 
 impl Update {
@@ -224,7 +215,6 @@ impl Update {
                 keep,
                 fresh,
                 along,
-                correction,
                 epsilon,
                 follow,
                 ..
@@ -232,13 +222,12 @@ impl Update {
                 let (moments, slow) = carried.split_at_mut(2);
                 let _ = moments[0].lerp_(gradient, fresh[0]);
                 let _ = moments[1].lerp_(&(gradient * gradient), fresh[1]);
-                let mut spread = moments[1].sqrt().g_div_scalar_(correction);
-                let _ = spread.g_add_scalar_(epsilon);
+                let spread = moments[1].sqrt().g_add_scalar_(epsilon);
                 let mut step = &moments[0] * -along[0];
                 if along[1] != 0.0 {
                     let _ = step.g_sub_(&(gradient * along[1]));
                 }
-                if keep != 1.0 {
+                if let Some(keep) = keep {
                     let _ = parameter.g_mul_scalar_(keep);
                 }
                 let _ = parameter.addcdiv_(&step, &spread);

@@ -64,6 +64,12 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// Whether a file keeps a norm of its own, which training writes.
+    pub(crate) fn stores_a_norm(&self) -> bool {
+        let parameters = parameters::of(&self.architecture());
+        parameters.iter().any(|parameter| parameter.field == "sigma")
+    }
+
     /// The kinds of its layers.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().map(|layer| layer["kind"].as_str().unwrap())
@@ -109,7 +115,12 @@ impl Case {
 
     /// A file with random numbers.
     pub(crate) fn file(&self) -> NamedTempFile {
-        tch::manual_seed(7);
+        self.seeded(7)
+    }
+
+    /// A file with the random numbers of a seed.
+    pub(crate) fn seeded(&self, seed: i64) -> NamedTempFile {
+        tch::manual_seed(seed);
         let architecture = self.architecture();
         let tensors = parameters::of(&architecture).into_iter().map(|parameter| PlainTensor {
             values: Vec::try_from(random(architecture.layers[parameter.layer].plan, &parameter).flatten(0, -1)).unwrap(),
@@ -220,6 +231,14 @@ pub(crate) fn cases() -> Vec<Case> {
                 found.push(flattened(layer));
             }
         }
+    }
+    // images that fill the smallest power of two
+    for layer in [
+        json!({ "kind": "cpl-conv", "inner": 2 }),
+        json!({ "kind": "spectral-conv", "outputs": 2 }),
+        json!({ "kind": "skew-exponential", "terms": 4 }),
+    ] {
+        found.push(described(json!([layer, { "kind": "flatten" }]), [2, 8, 8]));
     }
     // a kernel that goes around more than once
     found.push(described(
@@ -348,16 +367,43 @@ pub(crate) fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// A dense residual layer with weighted row sums on a vector.
-pub(crate) fn wide(inner: usize, features: usize) -> Case {
-    let layer = json!({ "kind": "sll-dense", "inner": inner, "name": "0" });
+/// A layer behind a flattening, by description.
+fn on_vector(layer: &Value, features: usize) -> Case {
     Case {
-        name: "wide".to_owned(),
+        name: layer.to_string(),
         layers: vec![
             json!({ "kind": "flatten", "name": "1" }).as_object().unwrap().clone(),
             layer.as_object().unwrap().clone(),
         ],
         tensors: None,
         input: [1, 1, features],
+    }
+}
+
+/// A dense residual layer with weighted row sums on a vector.
+pub(crate) fn wide(inner: usize, features: usize) -> Case {
+    on_vector(&json!({ "kind": "sll-dense", "inner": inner, "name": "0" }), features)
+}
+
+/// A dense layer on a vector.
+pub(crate) fn dense(kind: &str, outputs: usize, features: usize) -> Case {
+    let mut layer = json!({ "kind": kind, "outputs": outputs, "name": "0" });
+    if kind == "bjorck" {
+        layer["iterations"] = 3.into();
+    }
+    on_vector(&layer, features)
+}
+
+/// A convolution with a kernel of 3 × 3.
+pub(crate) fn convolution(kind: &str, outputs: usize, input: [usize; 3]) -> Case {
+    let layer = json!({ "kind": kind, "outputs": outputs, "name": "0" });
+    Case {
+        name: layer.to_string(),
+        layers: vec![
+            layer.as_object().unwrap().clone(),
+            json!({ "kind": "flatten", "name": "1" }).as_object().unwrap().clone(),
+        ],
+        tensors: None,
+        input,
     }
 }

@@ -1,4 +1,5 @@
 //! Tests of the training crate, in one binary.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod agreement;
 mod attack;
@@ -6,8 +7,12 @@ mod augment;
 mod common;
 mod distributed;
 mod gradients;
+mod initial;
 mod loss;
 mod optimizer;
 mod regularizer;
 mod schedule;
 mod seal;
+mod training;
+mod log;
+mod tensorboard;

@@ -80,9 +80,9 @@ fn parts_are_one() {
     common::start();
     for (name, table) in cases() {
         // more numbers than are updated at once, against the same numbers as many small parameters
-        let numbers = Tensor::arange(100_003, (Kind::Double, Device::Cpu)).sin();
-        let gradient = Tensor::arange(100_003, (Kind::Double, Device::Cpu)).cos();
-        let whole = numbers.view([1, 100_003]).copy().set_requires_grad(true);
+        let numbers = Tensor::arange(300_007, (Kind::Double, Device::Cpu)).sin();
+        let gradient = Tensor::arange(300_007, (Kind::Double, Device::Cpu)).cos();
+        let whole = numbers.view([1, 300_007]).copy().set_requires_grad(true);
         let pieces: Vec<Tensor> = numbers
             .chunk(7, 0)
             .iter()
