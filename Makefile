@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 # Small tensors: a second thread costs more than it brings.
 test unit: export OMP_NUM_THREADS := 1
 
-.PHONY: demo libtorch test lint fmt clippy unit doc deny bench
+.PHONY: demo libtorch install test lint fmt clippy unit doc deny bench
 
 # Verify and certify the built-in network on the built-in data; the network, its certificate and the report go to demo/.
 demo:
@@ -14,6 +14,11 @@ demo:
 # What `lipcert train`, `finetune` and `attack` need: fetches libtorch into .libtorch and builds both programs into target/release.
 libtorch: .libtorch-files
 	cargo build --locked --release --package lipcert --package lipcert-train
+
+# Both programs into cargo's folder for programs; libtorch stays in .libtorch.
+install: .libtorch-files
+	cargo install --locked --path .
+	cargo install --locked --path models/train
 
 # One after the other, also under `make -j`.
 test:

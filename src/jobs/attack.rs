@@ -80,7 +80,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     let run = certify::count(&proof, &loaded, &dataset, &options.epsilons, &options.command, progress)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let file = folder.path().join("inputs.safetensors");
-    let task = Job::Attack(job::Attack {
+    let task = Job::Attack(Box::new(job::Attack {
         model: model_of(&options.model, &options.read)?,
         data: options.data.name.clone(),
         test: options.data.split == Split::Test,
@@ -94,7 +94,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         output: file.clone(),
         device: options.device,
         threads: options.threads,
-    });
+    }));
     let mut heard = Heard::default();
     let answer = trainer::ask(&program, &task, progress, &mut |event| heard.event(event, progress))?;
     let Answer::Written { stopped, .. } = answer else {

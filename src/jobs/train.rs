@@ -3,6 +3,7 @@
 //! Another program trains, see [`super::trainer`]; it leaves a file, and what is claimed is claimed of the file alone, by the jobs `verify` and `certify`.
 
 mod config;
+mod heard;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -10,13 +11,14 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use lipcert_models::data::{self, DataOptions, DataSpec, Dataset};
 use lipcert_models::training::Config;
-use lipcert_models::training::job::{self, Device, Epoch, Event, Job};
+use lipcert_models::training::job::{self, Device, Job};
 use lipcert_models::training::recipe::Recipe;
 use lipcert_proofs::format::hexadecimal;
 use lipcert_proofs::statement::Output;
 use sha2::{Digest, Sha256};
 
 use self::config::Source;
+use self::heard::Heard;
 use super::certify::{self, DataChoice, Split, require_distinct};
 use super::load::declaration_of;
 use super::trainer::{self, Answer};
@@ -127,9 +129,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     }
     if let Some(file) = verified.as_mut().and_then(|verified| verified.certificate.as_mut()) {
         file.path = Some(plan.folder.join(CERTIFICATE).display().to_string());
-        let same = certified.as_mut().and_then(|certified| certified.certificate.as_mut());
-        same.filter(|same| same.sha256 == file.sha256)
-            .map(|same| same.path.clone_from(&file.path));
+        // The radii rest on the same bounds, or on those of all pairs.
+        if let Some(same) = certified.as_mut().and_then(|certified| certified.certificate.as_mut())
+            && same.sha256 == file.sha256
+        {
+            same.path.clone_from(&file.path);
+        }
     }
     let trained = Trained {
         schema: match options.start {
@@ -202,6 +207,7 @@ impl Plan {
             Dataset::open(spec, &options).with_context(|| format!("`{}`: data", source.path))
         };
         let train = open(&config.data.train, data::Split::Train, config.data.limit)?;
+        config.loss.fits(train.classes()).map_err(|cause| source.refuse(cause))?;
         let test = match &config.data.test {
             Some(test) => test.clone(),
             None if matches!(config.data.train.parse(), Ok(DataSpec::Npz(_))) => {
@@ -387,70 +393,4 @@ impl Processes {
         }
         Ok(Self { first: rank == 0 })
     }
-}
-
-/// What the other program has said so far.
-#[derive(Default)]
-struct Heard {
-    device: String,
-    parameters: usize,
-    epochs: Vec<Epoch>,
-    done: usize,
-}
-
-impl Heard {
-    fn event(&mut self, event: Event, progress: &dyn Progress) {
-        match event {
-            Event::Started {
-                device,
-                parameters,
-                steps,
-                done,
-                samples,
-            } => {
-                progress.begin(&format!("training on {device}"), steps);
-                progress.note(&format!("training {parameters} parameters on {samples} samples, {device}"));
-                progress.advance(done);
-                (self.device, self.parameters, self.done) = (device, parameters, done);
-            }
-            Event::Step(step) => {
-                progress.advance(step.step.saturating_sub(self.done));
-                self.done = self.done.max(step.step);
-                progress.note(&format!(
-                    "epoch {} · loss {:.4} · accuracy {:.1} % · approx. certified {:.1} % · {:.0} images/s",
-                    step.epoch + 1,
-                    step.loss,
-                    100.0 * step.accuracy,
-                    100.0 * step.approx_certified,
-                    step.rate
-                ));
-            }
-            Event::Epoch(epoch) => {
-                progress.remark(&epoch_words(&epoch));
-                self.epochs.push(epoch);
-            }
-            Event::Warning { message } => progress.warn(&message),
-            Event::Attack(_) | Event::Doctor(_) | Event::Finished { .. } | Event::Failed { .. } => {}
-        }
-    }
-}
-
-/// An epoch on one line.
-fn epoch_words(epoch: &Epoch) -> String {
-    let mut words = format!(
-        "epoch {}: loss {:.4}, accuracy {:.2} %, approx. certified {:.2} %",
-        epoch.epoch + 1,
-        epoch.loss,
-        100.0 * epoch.accuracy,
-        100.0 * epoch.approx_certified
-    );
-    if let Some(held) = &epoch.held_out {
-        words += &format!(
-            "; held out: loss {:.4}, accuracy {:.2} %, approx. certified {:.2} %",
-            held.loss,
-            100.0 * held.accuracy,
-            100.0 * held.approx_certified
-        );
-    }
-    words
 }

@@ -15,7 +15,7 @@ pub enum Job {
     /// Train a network, fresh or existing.
     Train(Box<Train>),
     /// Look for inputs close by that are classified differently.
-    Attack(Attack),
+    Attack(Box<Attack>),
 }
 
 /// A training.
