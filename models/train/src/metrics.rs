@@ -56,7 +56,6 @@ impl Counts {
 /// The radius of each sample `(N,)`: the least of `(f_y − f_j) / (gain · d_yj)` over the other classes `j`; negative where the sample is misclassified.
 ///
 /// `logits` are `(N, C)`, `labels` `(N,)`, `distances` `(C, C)`. A class at distance 0 counts as infinitely far on its side.
-#[must_use]
 pub fn approx_radii(logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: f64) -> Tensor {
     let labels = labels.unsqueeze(1);
     let margins = logits.gather(1, &labels, false) - logits;

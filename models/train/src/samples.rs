@@ -69,7 +69,6 @@ impl Samples {
     }
 
     /// The raw images `(n, C, H, W)` of the samples at these places, float32, and their labels.
-    #[must_use]
     pub fn batch(&self, places: &Tensor) -> (Tensor, Tensor) {
         let images = self.pixels.index_select(0, places).to_kind(Kind::Float);
         let images = match self.divisor {

@@ -36,6 +36,10 @@ pub struct Position {
 /// # Errors
 ///
 /// [`TrainError::File`], [`TrainError::Model`].
+///
+/// # Panics
+///
+/// If a tensor of another kind has more than one number.
 pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -> Result<(), TrainError> {
     let mut position = position.clone();
     let mut plain = Vec::new();

@@ -297,7 +297,7 @@ impl<'t> Training<'t> {
             let mut value = self.criterion.value(&logits, &labels, &distances, gain);
             let weight = self.config.regularizer.certificate;
             if weight > 0.0 {
-                value = value + regularizer::certificate(&logits, &labels, &distances, gain) * weight;
+                value += regularizer::certificate(&logits, &labels, &distances, gain) * weight;
             }
             let found = value.double_value(&[]);
             if !found.is_finite() && failure.is_none() {
