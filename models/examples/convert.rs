@@ -1,7 +1,7 @@
 //! Converts a checkpoint of a known architecture to safetensors with a declaration, keeping the float32 bits.
 //!
 //! `cargo run -p lipcert-models --example convert -- IN OUT [PREPROCESS [CxHxW]]`, for example
-//! `… -- tests/fixtures/sll_digits/digits.pth models/assets/digits.safetensors mean=0.3053 1x8x8`.
+//! `… -- tests/fixtures/sll_digits/digits.pth tests/fixtures/sll_digits/digits.safetensors mean=0.3053 1x8x8`.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -60,7 +60,7 @@ fn the_digits_checkpoint_is_read() {
 #[test]
 fn the_shipped_network_is_the_digits_checkpoint() {
     let torch = Checkpoint::open(&repository("tests/fixtures/sll_digits/digits.pth")).expect("the fixture");
-    let shipped = Checkpoint::open(&repository("models/assets/digits.safetensors")).expect("the asset");
+    let shipped = Checkpoint::open(&repository("tests/fixtures/sll_digits/digits.safetensors")).expect("the asset");
     assert_eq!(shipped.format(), Format::Safetensors);
     let torch = Network::load(&torch, &digits()).expect("torch");
     let shipped = Network::load(&shipped, &LoadOptions::default()).expect("its metadata says everything");

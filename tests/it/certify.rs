@@ -170,7 +170,7 @@ fn a_folder_of_models() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(digits().model, folder.path().join("a.pth")).unwrap();
     fs::copy(
-        crate::reference::root("models/assets/digits.safetensors"),
+        crate::reference::root("tests/fixtures/sll_digits/digits.safetensors"),
         folder.path().join("b.safetensors"),
     )
     .unwrap();

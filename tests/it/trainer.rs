@@ -109,7 +109,7 @@ pub(crate) fn say(events: &[Event]) -> String {
 
 /// Shell commands that put the built-in network where the result belongs.
 pub(crate) fn leave_model() -> String {
-    let model = root("models/assets/digits.safetensors");
+    let model = root("tests/fixtures/sll_digits/digits.safetensors");
     format!("mkdir -p out && cp '{}' out/model.safetensors\n", model.display())
 }
 

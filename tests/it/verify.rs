@@ -114,7 +114,7 @@ fn a_certificate_is_accepted_for_its_model_alone() {
             let ran = lipcert(["check", certificate, path.to_str().unwrap()]);
             assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{name}: {ran:?}");
         }
-        let same_network = "models/assets/digits.safetensors";
+        let same_network = "tests/fixtures/sll_digits/digits.safetensors";
         let ran = lipcert(["check", certificate, same_network]);
         assert_eq!(ran.status, Some(2));
         assert!(
@@ -239,7 +239,7 @@ fn a_certificate_cannot_drop_the_preprocessing_of_the_file() {
     use lipcert_proofs::format::FormatError;
     let folder = tempfile::tempdir().unwrap();
     let certificate = folder.path().join("c.json");
-    let model = "models/assets/digits.safetensors";
+    let model = "tests/fixtures/sll_digits/digits.safetensors";
     let ran = lipcert(["verify", model, "-o", certificate.to_str().unwrap()]);
     assert_eq!(ran.status, Some(0), "{ran:?}");
     let honest = CertificateFile::read(&fs::read(&certificate).unwrap()).unwrap();
@@ -299,7 +299,7 @@ fn a_declared_architecture() {
     let other = lipcert(["check", certificate, model]);
     assert_eq!((other.status, other.stdout.as_str()), (Some(2), ""), "{other:?}");
     // A file that declares itself cannot be told to be something else.
-    let twice = lipcert(["verify", "models/assets/digits.safetensors", "--arch", arch]);
+    let twice = lipcert(["verify", "tests/fixtures/sll_digits/digits.safetensors", "--arch", arch]);
     assert_eq!(twice.status, Some(2));
     assert!(twice.stderr.contains("declares its architecture itself"), "{}", twice.stderr);
     assert_eq!(lipcert(["verify", model, "--arch", "missing.toml"]).status, Some(2));

@@ -109,7 +109,7 @@ mod tests {
             shard: None,
         };
         let dataset = certify::open_data(&choice).unwrap();
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/assets/digits.safetensors");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sll_digits/digits.safetensors");
         let loaded = load(&path, &ModelOptions::default(), Some(dataset.shape())).unwrap();
         let proof = prove(&loaded, &dataset, Method::Auto, &Unwatched).unwrap();
         let mut samples = count(&proof, &loaded, &dataset, &[], "test", &Unwatched).unwrap().samples;

@@ -27,7 +27,7 @@ fn plain(path: &Path, dataset: &lipcert_models::data::Dataset) -> Tensor {
 #[test]
 fn the_digits_network() {
     common::start();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits.safetensors");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let dataset = common::digits(40);
     let mut network = common::open(&path, dataset.shape());
     network.derive();

@@ -320,7 +320,7 @@ fn sizes_must_be_positive() {
 #[test]
 fn the_digits_network_is_as_robust_as_proved() {
     let folder = tempfile::tempdir().unwrap();
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits.safetensors");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let mut job = job(&model, folder.path(), vec![0.1, 0.25, 0.5, 2.0], 0);
     (job.steps, job.restarts) = (10, 1);
     let (rows, _) = attack(&job);

@@ -202,7 +202,7 @@ fn a_followed_norm_is_stored() {
 #[test]
 fn other_networks_stay_as_they_are() {
     common::start();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits.safetensors");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let network = common::open(&path, [1, 8, 8]);
     assert_eq!(network.seal().unwrap().file().unwrap(), network.file().unwrap());
     assert!(network.state().is_empty());

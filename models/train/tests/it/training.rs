@@ -163,7 +163,7 @@ fn bfloat16_is_near_float32() {
 fn parameters_that_do_not_move_stay() {
     common::start();
     let folder = tempfile::tempdir().unwrap();
-    let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/digits.safetensors");
+    let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let tensors = |path: &Path| {
         let checkpoint = lipcert_models::checkpoint::Checkpoint::open(path).unwrap();
         let names: Vec<String> = checkpoint.tensors().iter().map(|info| info.name.clone()).collect();
