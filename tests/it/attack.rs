@@ -35,7 +35,11 @@ fn bench(bytes: &[u8], stopped: bool) -> Bench {
     let take = "cp inputs.safetensors \"$(printf '%s' \"$job\" | sed 's/.*\"output\":\"\\([^\"]*\\)\".*/\\1/')\"\n";
     let bench = Bench::new(&format!("{}{take}{}", say(&[started]), say(&[finished(stopped)])));
     fs::write(bench.path("inputs.safetensors"), bytes).unwrap();
-    fs::copy(root("tests/fixtures/sll_digits/digits.safetensors"), bench.path("model.safetensors")).unwrap();
+    fs::copy(
+        root("tests/fixtures/sll_digits/digits.safetensors"),
+        bench.path("model.safetensors"),
+    )
+    .unwrap();
     bench
 }
 

@@ -262,7 +262,11 @@ fn old_results_do_not_survive_a_new_training() {
     assert_eq!(bench.run(&with(&["--force"])).status, Some(2));
     assert!(!bench.path("out/model.safetensors").exists() && bench.path("out/mine").exists());
     // An input that lies in the folder is not taken away.
-    fs::copy(root("tests/fixtures/sll_digits/digits.safetensors"), bench.path("out/model.safetensors")).unwrap();
+    fs::copy(
+        root("tests/fixtures/sll_digits/digits.safetensors"),
+        bench.path("out/model.safetensors"),
+    )
+    .unwrap();
     bench.write("tune.toml", &CONFIG.replace("[network]\npreset = \"digits-sll\"\n", ""));
     let ran = bench.run(&["finetune", "out/model.safetensors", "tune.toml", "-o", "out", "--force"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");

@@ -149,6 +149,7 @@ pub(crate) fn epoch(epoch: usize) -> Event {
 pub(crate) fn finished(stopped: bool) -> Event {
     Event::Finished {
         file: "out/model.safetensors".into(),
+        sha256: None,
         stopped,
         best: None,
     }

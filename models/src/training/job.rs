@@ -141,6 +141,9 @@ pub enum Event {
     Finished {
         /// The model, or the inputs that an attack found.
         file: PathBuf,
+        /// SHA-256 of the model, where there is one: nobody else's file is taken for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
         /// Whether the caller asked to stop before the end.
         stopped: bool,
         /// Which epoch the model is of, from 0; that with the highest approximate certified accuracy on the held-out samples.

@@ -12,18 +12,16 @@ mod decision;
 mod pgd;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lipcert_models::data::{DataOptions, Dataset, Split};
 use lipcert_models::forward;
-use lipcert_models::training::job::{self, ATTACK_EPSILON, ATTACK_INPUT, ATTACK_SAMPLE, Event};
-use safetensors::Dtype;
-use safetensors::tensor::{TensorView, serialize};
+use lipcert_models::training::candidates::Candidates;
+use lipcert_models::training::job::{self, Event};
 use tch::{Device, Kind, Tensor};
 
 use crate::parameters::sizes;
-use crate::{Network, TrainError, device};
+use crate::{Network, TrainError, device, state};
 
 /// Inputs that are evaluated at once.
 const BATCH: usize = 128;
@@ -123,37 +121,20 @@ impl Attack<'_> {
 
     /// Writes the file beside its place, and moves it there.
     fn write(&self) -> Result<(), TrainError> {
-        let width = self.samples.width();
-        let mut inputs = Vec::with_capacity(self.found.len() * width * 8);
-        let (mut places, mut epsilons) = (Vec::new(), Vec::new());
+        let mut candidates = Candidates {
+            length: self.samples.width(),
+            inputs: Vec::with_capacity(self.found.len() * self.samples.width()),
+            samples: Vec::new(),
+            epsilons: Vec::new(),
+        };
         for ((epsilon, sample), input) in &self.found {
-            let values = Vec::<f64>::try_from(input)?;
-            inputs.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-            places.extend(i64::try_from(*sample).expect("a place in a list").to_le_bytes());
-            epsilons.extend(epsilon.to_le_bytes());
+            candidates.inputs.append(&mut Vec::<f64>::try_from(input)?);
+            candidates.samples.push(*sample);
+            // the attack without a size has a negative place
+            candidates.epsilons.push(usize::try_from(*epsilon).ok());
         }
-        let rows = self.found.len();
-        let view = |kind, shape: Vec<usize>, bytes| TensorView::new(kind, shape, bytes).expect("as many bytes as the shape says");
-        let tensors = [
-            (ATTACK_INPUT, view(Dtype::F64, vec![rows, width], &inputs)),
-            (ATTACK_SAMPLE, view(Dtype::I64, vec![rows], &places)),
-            (ATTACK_EPSILON, view(Dtype::I64, vec![rows], &epsilons)),
-        ];
-        let bytes = serialize(tensors, None).expect("three names, and sizes that agree");
-        let path = &self.job.output;
-        replace(path, &bytes).map_err(|cause| TrainError::File {
-            path: path.clone(),
-            cause,
-        })
+        state::replace(&self.job.output, &candidates.to_bytes())
     }
-}
-
-/// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(".partial");
-    std::fs::write(&name, bytes)?;
-    std::fs::rename(&name, path)
 }
 
 /// The samples of an attack, on the CPU in float64.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use lipcert_models::training::job::{self, Doctor};
 use tch::Cuda;
 
-use crate::TrainError;
+use crate::{TrainError, precision};
 
 /// What came of opening the CUDA half: nothing, or the loader's words.
 static OPENED: OnceLock<Result<(), String>> = OnceLock::new();
@@ -60,22 +60,27 @@ pub fn doctor() -> Doctor {
 
 /// The device that a job asks for.
 ///
-/// `local_rank` is the number of this process on its machine, where there are several.
+/// `local_rank` is the number of this process on its machine, where there are several: it is added to the number of a CUDA device. Products of float32 are
+/// float32 from here on, where CUDA would take shorter numbers for convolutions.
 ///
 /// # Errors
 ///
 /// [`TrainError::NoCuda`].
 pub fn choose(asked: job::Device, local_rank: usize) -> Result<tch::Device, TrainError> {
     let opened = open();
+    precision::full();
     let devices = Cuda::device_count();
     let found = |index: usize| i64::try_from(index).is_ok_and(|index| index < devices);
     match asked {
         job::Device::Cpu => Ok(tch::Device::Cpu),
         job::Device::Auto if found(local_rank) => Ok(tch::Device::Cuda(local_rank)),
-        job::Device::Auto => Ok(tch::Device::Cpu),
-        job::Device::Cuda(index) if found(index) => Ok(tch::Device::Cuda(index)),
-        job::Device::Cuda(index) => Err(TrainError::NoCuda {
-            index,
+        job::Device::Auto if devices == 0 => Ok(tch::Device::Cpu),
+        job::Device::Cuda(index) if found(index + local_rank) => Ok(tch::Device::Cuda(index + local_rank)),
+        job::Device::Auto | job::Device::Cuda(_) => Err(TrainError::NoCuda {
+            index: match asked {
+                job::Device::Cuda(index) => index + local_rank,
+                _ => local_rank,
+            },
             devices,
             cause: opened.err().map_or_else(String::new, |cause| format!(" ({cause})")),
         }),

@@ -35,23 +35,15 @@ pub enum TrainError {
         /// Why.
         cause: std::io::Error,
     },
-    /// A layer that has no gradient here.
-    #[error("layer {index} `{name}`: a layer of this kind cannot be trained")]
-    Untrainable {
-        /// Place among the layers.
-        index: usize,
-        /// Its name.
-        name: String,
-    },
     /// A number that is no number any more.
-    #[error("step {step}: {what} of layer `{layer}` is not finite")]
+    #[error("step {step}: {what} `{name}` is not finite")]
     NotFinite {
         /// Which step, from 0.
         step: usize,
-        /// The first layer whose output, or the name of the tensor whose gradient or value is not finite.
-        layer: String,
-        /// `output`, `gradient` or `weight`.
+        /// What `name` is the name of, in words.
         what: &'static str,
+        /// The first layer whose output, or the first tensor whose gradient or value is not finite.
+        name: String,
     },
     /// There is no such device.
     #[error("there is no CUDA device {index}: {devices} found{cause}")]
@@ -89,10 +81,10 @@ pub enum TrainError {
         /// Held out.
         held_out: usize,
     },
-    /// A layer that does not move although it should.
+    /// There is nothing to train.
     #[error("no parameter moves: `finetune.parameters` names none of this network")]
     NothingMoves,
-    /// More labels than logits, or the other way round.
+    /// More classes than logits.
     #[error("the data has {found} classes, the network {logits} logits")]
     Classes {
         /// Of the data.
@@ -129,5 +121,13 @@ pub enum TrainError {
     Unlike {
         /// The process that says so.
         rank: usize,
+    },
+    /// A regulariser that has nothing to work on.
+    #[error("`{field}` needs {needs}")]
+    Regularizer {
+        /// Of the configuration.
+        field: &'static str,
+        /// Layers.
+        needs: &'static str,
     },
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use lipcert_models::training::job::Event;
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{TrainError, state};
 
 /// A log that is being written.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Log {
     ///
     /// [`TrainError::File`].
     pub fn create(path: &Path) -> Result<Self, TrainError> {
-        Self::new(path, File::create(path))
+        Self::new(path, state::fresh(path))
     }
 
     /// Goes on with a log behind its last line about at most `done` steps; what follows is cut off, and so is everything from the first line that is none of a

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Job::Train(task) => train::run(task, &mut report, &stop),
         Job::Attack(task) => attack::run(task, &mut report, &stop).map(|file| Event::Finished {
             file,
+            sha256: None,
             stopped: stop(),
             best: None,
         }),

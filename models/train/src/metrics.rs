@@ -72,6 +72,6 @@ pub fn approx_radii(logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: 
 pub fn count(logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: f64, radius: f64) -> (usize, usize) {
     let correct = logits.argmax(1, false).eq_tensor(labels);
     let certified = approx_radii(logits, labels, distances, gain).ge(radius).logical_and(&correct);
-    let number = |mask: &Tensor| usize::try_from(mask.sum(Kind::Int64).int64_value(&[])).unwrap_or(0);
+    let number = |mask: &Tensor| usize::try_from(mask.sum(Kind::Int64).int64_value(&[])).expect("a number of samples");
     (number(&correct), number(&certified))
 }

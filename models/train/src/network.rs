@@ -63,13 +63,18 @@ impl Network {
         // every shape is checked by the walk through the layers
         let loaded = lipcert_models::network::Network::load(&checkpoint, &options)?;
         let mut architecture = Architecture::detect(&checkpoint)?;
-        architecture.input = Some(options.input.expect("it was given"));
         if options.preprocess != Preprocess::File {
             architecture.preprocess = Some(options.preprocess);
         }
         // without the layers that stand for the preprocessing and for the flattening of an image
         let shapes: Vec<Shape> = loaded.map.input_shapes();
         let skipped = shapes.len().saturating_sub(architecture.layers.len());
+        // a network on vectors stays one: images are flattened for it
+        architecture.input = shapes
+            .get(skipped)
+            .copied()
+            .filter(|shape| matches!(shape, Shape::Flat(_)))
+            .or(options.input);
         let parameters = Parameters::read(&checkpoint, &architecture, kind, device)?;
         Ok(Self::new(architecture, parameters, shapes[skipped..].to_vec()))
     }
@@ -104,7 +109,7 @@ impl Network {
             (tensor(&mean), tensor(&std).reciprocal())
         });
         Self {
-            flatten: architecture.vector().is_some(),
+            flatten: matches!(shapes.first(), Some(Shape::Flat(_))),
             architecture,
             parameters,
             layers: built,
@@ -161,19 +166,24 @@ impl Network {
         value
     }
 
-    /// The logits in float arithmetic of another kind where that saves time; see [`crate::device`].
+    /// Type of the numbers.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.parameters.kind()
     }
 
-    /// The distances `(classes, classes)` by which the difference of two logits depends on the features; `√2` where the features are the logits.
+    /// The distances `(classes, classes)` by which the difference of two logits depends on the features; `√2` where the features are the logits; 0 between a class and itself.
     pub fn distances(&self, classes: i64) -> Tensor {
         let rows = self.layers.last().and_then(|layer| layer.rows());
         let options = (self.parameters.kind(), self.parameters.device());
         match rows {
-            Some(rows) => (rows.unsqueeze(1) - rows.unsqueeze(0)).norm_scalaropt_dim(2, [2].as_slice(), false),
-            None => Tensor::full([classes, classes], std::f64::consts::SQRT_2, options),
+            // differences themselves, not products: close rows keep their digits
+            Some(rows) => Tensor::cdist(&rows, &rows, 2.0, 2),
+            None => {
+                let distances = Tensor::full([classes, classes], std::f64::consts::SQRT_2, options);
+                let own = Tensor::eye(classes, (Kind::Bool, self.parameters.device()));
+                distances.masked_fill(&own, 0.0)
+            }
         }
     }
 

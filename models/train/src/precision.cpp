@@ -1,4 +1,5 @@
-// Autocast to bfloat16 for one kind of device; tch can switch autocast on for CUDA only, and to float16.
+// In what libtorch multiplies. tch can switch autocast on for CUDA only, and to float16.
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 
 extern "C" void lipcert_autocast(bool cuda, bool on) {
@@ -8,4 +9,9 @@ extern "C" void lipcert_autocast(bool cuda, bool on) {
   if (!on) {
     at::autocast::clear_cache();
   }
+}
+
+extern "C" void lipcert_full_float32() {
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setAllowTF32CuDNN(false);
 }

@@ -5,6 +5,14 @@ use tch::Device;
 #[expect(unsafe_code, reason = "the function of `precision.cpp`")]
 unsafe extern "C" {
     fn lipcert_autocast(cuda: bool, on: bool);
+    fn lipcert_full_float32();
+}
+
+/// No products of float32 in TF32, which has ten bits of mantissa.
+#[expect(unsafe_code, reason = "a function of `precision.cpp`")]
+pub fn full() {
+    // SAFETY: no arguments; the function sets flags of libtorch and does not throw.
+    unsafe { lipcert_full_float32() };
 }
 
 /// Whether a device is a CUDA device, kept until autocast ends.

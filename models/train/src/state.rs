@@ -1,6 +1,8 @@
 //! Everything that a training must know to go on as if it had never stopped.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use lipcert_models::checkpoint::{Checkpoint, PlainTensor, write_safetensors};
@@ -25,8 +27,12 @@ pub struct Position {
     pub counts: Counts,
     /// Single numbers of the optimiser and the loss, by name; float64, where tensors are float32.
     pub numbers: BTreeMap<String, f64>,
-    /// Highest approximate certified accuracy on the held-out samples so far, and its epoch.
-    pub best: Option<(f64, usize)>,
+    /// The epoch that the model is of.
+    pub best: Option<usize>,
+    /// SHA-256 of its file.
+    pub digest: Option<String>,
+    /// Its approximate certified accuracy on the held-out samples, if there are any.
+    pub best_certified: Option<f64>,
 }
 
 /// Writes the position and named tensors; the file is replaced at once or not at all.
@@ -47,7 +53,11 @@ pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -
         if tensor.kind() == Kind::Float {
             plain.push(PlainTensor {
                 name,
-                shape: tensor.size().iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect(),
+                shape: tensor
+                    .size()
+                    .iter()
+                    .map(|size| usize::try_from(*size).expect("a size"))
+                    .collect(),
                 values: values(&tensor)?,
             });
         } else {
@@ -88,6 +98,16 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         cause,
     };
     let beside = path.with_extension("part");
-    std::fs::write(&beside, bytes).map_err(refuse)?;
+    let mut file = fresh(&beside).map_err(refuse)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(refuse)?;
     std::fs::rename(&beside, path).map_err(refuse)
+}
+
+/// A new file in the place of one that there may be; a link there is replaced, not followed.
+pub(crate) fn fresh(path: &Path) -> std::io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::create_new(path)
 }

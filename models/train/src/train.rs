@@ -14,9 +14,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use lipcert_models::architecture::{Plan, ScaleKind};
 use lipcert_models::data::{DataOptions, Dataset, Split};
 use lipcert_models::training::config::{Config, Precision};
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use journal::Journal;
@@ -62,13 +64,15 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
         done: training.position.step,
         samples: training.train.len(),
     });
-    while training.position.step < training.steps() {
-        if training.epoch(report, stop)? {
-            training.save()?;
-            return Ok(training.finished(true));
-        }
+    training.warn(report);
+    let mut stopped = false;
+    while training.position.step < training.steps() && !stopped {
+        stopped = training.epoch(report, stop)?;
     }
-    Ok(training.finished(false))
+    if stopped {
+        training.save()?;
+    }
+    Ok(training.finished(training.position.step < training.steps()))
 }
 
 /// A training under way.
@@ -115,6 +119,11 @@ impl<'t> Training<'t> {
         let rank = group.as_ref().map_or(0, Group::rank);
         let network = start::open(task, &dataset, device, rank)?;
         start::settle(&network, config)?;
+        penalty::require(&network, &config.regularizer)?;
+        if let Some(group) = &group {
+            let mut first: Vec<Tensor> = network.parameters().iter().map(|(_, tensor)| tensor.detach()).collect();
+            group.broadcast(&mut first, 0)?;
+        }
         let moving: Vec<(String, Tensor)> = network
             .parameters()
             .iter()
@@ -161,6 +170,27 @@ impl<'t> Training<'t> {
         Ok(training)
     }
 
+    /// Says what does not move although all was asked to.
+    fn warn(&self, report: &mut dyn FnMut(Event)) {
+        let stored = |plan| {
+            let scale = ScaleKind::Stored;
+            matches!(plan, Plan::Conv { scale: found, .. } | Plan::Dense { scale: found, .. } if found == scale)
+        };
+        let layers = self.network.architecture().layers.iter();
+        let names: Vec<&str> = layers
+            .filter(|layer| stored(layer.plan))
+            .map(|layer| layer.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            report(Event::Warning {
+                message: format!(
+                    "the weights of `{}` stay as they are: their T is stored, only the biases move",
+                    names.join("`, `")
+                ),
+            });
+        }
+    }
+
     /// Number of logits, from a pass with one sample.
     fn logits_of_one(&mut self) -> i64 {
         tch::no_grad(|| {
@@ -190,7 +220,7 @@ impl<'t> Training<'t> {
         self.config.train.epochs * self.steps_of_epoch()
     }
 
-    /// Goes on to the end of the epoch; says whether it was asked to stop before.
+    /// Goes on to the end of the epoch, or to where it is asked to stop; says whether it was asked.
     fn epoch(&mut self, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<bool, TrainError> {
         let each = self.steps_of_epoch();
         let epoch = self.position.step / each;
@@ -198,6 +228,7 @@ impl<'t> Training<'t> {
         let (started, seen) = (Instant::now(), self.position.counts.samples);
         let mut reported = 0.0;
         let mut learning_rate = 0.0;
+        let mut stopped = false;
         while self.position.step < (epoch + 1) * each {
             let within = self.position.step % each;
             let factor = schedule::rate(&self.config.schedule, self.position.step, self.steps());
@@ -222,10 +253,12 @@ impl<'t> Training<'t> {
                 reported = seconds;
                 report(Event::Step(step));
             }
-            if taken.stop {
+            stopped = taken.stop;
+            if stopped && self.position.step < (epoch + 1) * each {
                 return Ok(true);
             }
         }
+        self.require_finite_weights()?;
         let held_out = self.evaluate()?;
         let counts = std::mem::take(&mut self.position.counts);
         let summary = Epoch {
@@ -240,13 +273,16 @@ impl<'t> Training<'t> {
         let last = epoch + 1 == self.config.train.epochs;
         let better = match held_out {
             // later epochs win ties
-            Some(found) => self.position.best.is_none_or(|(best, _)| found.approx_certified >= best),
+            Some(found) => self.position.best_certified.is_none_or(|best| found.approx_certified >= best),
             None => last,
         };
         if better {
-            self.position.best = Some((held_out.map_or(f64::NAN, |found| found.approx_certified), epoch));
+            self.position.best = Some(epoch);
+            self.position.best_certified = held_out.map(|found| found.approx_certified);
             if self.writes() {
-                state::replace(&self.path(MODEL), &self.network.seal()?.file()?)?;
+                let bytes = self.network.seal()?.file()?;
+                self.position.digest = Some(start::hexadecimal(&Sha256::digest(&bytes)));
+                state::replace(&self.path(MODEL), &bytes)?;
             }
         }
         if let Some(journal) = &mut self.journal {
@@ -256,7 +292,7 @@ impl<'t> Training<'t> {
         if last || (epoch + 1).is_multiple_of(self.config.train.save_every) {
             self.save()?;
         }
-        Ok(false)
+        Ok(stopped)
     }
 
     /// The places of the samples in the order of an epoch.
@@ -319,6 +355,13 @@ impl<'t> Training<'t> {
         if let Some(failure) = failure {
             return Err(failure);
         }
+        if !taken.counts.loss.is_finite() {
+            return Err(TrainError::NotFinite {
+                step: self.position.step,
+                what: "the loss of another process",
+                name: "sum".to_owned(),
+            });
+        }
         self.require_finite_gradients()?;
         let train = &self.config.train;
         if let Some(largest) = train.clip_norm {
@@ -338,7 +381,7 @@ impl<'t> Training<'t> {
     }
 
     /// Adds up the gradients and the counts of all processes.
-    fn gather(&self, taken: &mut Taken) -> Result<(), TrainError> {
+    fn gather(&mut self, taken: &mut Taken) -> Result<(), TrainError> {
         let Some(group) = &self.group else { return Ok(()) };
         let gradients = self.network.parameters().iter().map(|(_, tensor)| tensor.grad());
         let mut all: Vec<Tensor> = gradients.filter(Tensor::defined).map(|gradient| gradient.detach()).collect();
@@ -346,7 +389,14 @@ impl<'t> Training<'t> {
         group.sum(&mut all)?;
         let sums = Vec::try_from(all.pop().expect("it was pushed").to_device(Device::Cpu))?;
         *taken = Taken::from_numbers(&sums);
-        Ok(())
+        // every process saw another part of the batch
+        let mut kept = self.criterion.state();
+        let mut means: Vec<Tensor> = kept.iter().map(|(_, tensor)| tensor * share(1, group.size())).collect();
+        group.sum(&mut means)?;
+        for ((_, tensor), mean) in kept.iter_mut().zip(means) {
+            *tensor = mean;
+        }
+        self.criterion.restore(&kept)
     }
 
     /// Names the first layer whose output is not finite.
@@ -362,23 +412,35 @@ impl<'t> Training<'t> {
         });
         TrainError::NotFinite {
             step: self.position.step,
-            what: if first.is_some() { "output" } else { "loss" },
-            layer: first.unwrap_or_else(|| layers.last().map_or_else(String::new, |layer| layer.name.clone())),
+            what: if first.is_some() {
+                "the output of layer"
+            } else {
+                "the loss behind layer"
+            },
+            name: first.unwrap_or_else(|| layers.last().map_or_else(String::new, |layer| layer.name.clone())),
         }
     }
 
     /// Names the first tensor whose gradient is not finite.
     fn require_finite_gradients(&self) -> Result<(), TrainError> {
-        let wrong = self.network.parameters().iter().find(|(_, tensor)| {
+        self.require_finite("the gradient of", |tensor| {
             let gradient = tensor.grad();
-            gradient.defined() && !finite(&gradient)
-        });
-        match wrong {
+            !gradient.defined() || finite(&gradient)
+        })
+    }
+
+    /// Names the first tensor that is not finite itself.
+    fn require_finite_weights(&self) -> Result<(), TrainError> {
+        self.require_finite("the tensor", finite)
+    }
+
+    fn require_finite(&self, what: &'static str, good: impl Fn(&Tensor) -> bool) -> Result<(), TrainError> {
+        match self.network.parameters().iter().find(|(_, tensor)| !good(tensor)) {
             None => Ok(()),
             Some((parameter, _)) => Err(TrainError::NotFinite {
                 step: self.position.step,
-                what: "gradient",
-                layer: parameter.name.clone(),
+                what,
+                name: parameter.name.clone(),
             }),
         }
     }
@@ -401,7 +463,7 @@ impl<'t> Training<'t> {
                 let (correct, certified) = metrics::count(&logits, &labels, &distances, network.gain(), self.config.train.radius);
                 counts.add(
                     loss.double_value(&[]),
-                    usize::try_from(end - start).unwrap_or(0),
+                    usize::try_from(end - start).expect("a part of the samples"),
                     correct,
                     certified,
                 );
@@ -470,8 +532,9 @@ impl<'t> Training<'t> {
     fn finished(&self, stopped: bool) -> Event {
         Event::Finished {
             file: self.path(MODEL),
+            sha256: self.position.digest.clone(),
             stopped,
-            best: self.position.best.map(|(_, epoch)| epoch),
+            best: self.position.best,
         }
     }
 }

@@ -9,7 +9,7 @@ use lipcert_proofs::statement::{Activation, Bjorck};
 use tch::{Tensor, no_grad};
 
 use super::activation::Scalar;
-use super::norm::{Power, Space, norm_up, settled, stored};
+use super::norm::{Power, Space, norm_up, settled, stored, unit};
 use super::orthogonal::{cayley, reflections};
 use super::sums::{Sums, root};
 use super::{Layer, Sealed, learning};
@@ -61,9 +61,9 @@ impl Divisor {
                     no_grad(|| {
                         let weight = weight.detach();
                         let image = weight.tr().mv(left);
-                        write(right, &(&image / image.norm()));
+                        write(right, &unit(&image));
                         let image = weight.mv(right);
-                        write(left, &(&image / image.norm()));
+                        write(left, &unit(&image));
                     });
                 }
                 left.dot(&weight.mv(right))

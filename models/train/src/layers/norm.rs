@@ -163,7 +163,7 @@ fn length(vector: &Tensor) -> Tensor {
     (vector * vector).sum(None::<Kind>).sqrt()
 }
 
-fn unit(vector: &Tensor) -> Tensor {
+pub(super) fn unit(vector: &Tensor) -> Tensor {
     vector / length(vector).clamp_min(SMALLEST)
 }
 

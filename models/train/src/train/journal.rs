@@ -30,7 +30,7 @@ impl Journal {
         } else {
             Self {
                 log: Log::resume(&path, done)?,
-                curves: Writer::resume(folder, done)?,
+                curves: Writer::resume(folder, done + 1)?,
             }
         })
     }

@@ -51,12 +51,13 @@ pub(super) fn open(task: &job::Train, dataset: &Dataset, device: Device, rank: u
         declaration: None,
         preprocess: None,
     };
-    let network = Network::open(&model, dataset.shape(), Kind::Float, device)?;
-    let refuse = |cause| TrainError::File {
+    let network = Network::open(&model, dataset.shape(), Kind::Float, device);
+    let removed = std::fs::remove_file(&model.path);
+    let network = network?;
+    removed.map_err(|cause| TrainError::File {
         path: model.path.clone(),
         cause,
-    };
-    std::fs::remove_file(&model.path).map_err(refuse)?;
+    })?;
     Ok(network)
 }
 
@@ -89,5 +90,10 @@ pub(super) fn identity(task: &job::Train, data: &str, network: &Network) -> Resu
     hasher.update(serde_json::to_vec(&task.config).expect("numbers and texts"));
     hasher.update(data);
     hasher.update(network.file()?);
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// A digest as text.
+pub(super) fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor, no_grad};
 use crate::common;
 
 /// The logits of a file by the plain pass in float64, `(N, classes)`.
-fn plain(path: &Path, dataset: &lipcert_models::data::Dataset) -> Tensor {
+pub(crate) fn plain(path: &Path, dataset: &lipcert_models::data::Dataset) -> Tensor {
     let checkpoint = Checkpoint::open(path).unwrap();
     let options = LoadOptions {
         input: Some(image(dataset.shape())),
@@ -26,7 +26,7 @@ fn plain(path: &Path, dataset: &lipcert_models::data::Dataset) -> Tensor {
 
 #[test]
 fn the_digits_network() {
-    common::start();
+    let _alone = common::start();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let dataset = common::digits(40);
     let mut network = common::open(&path, dataset.shape());
@@ -51,7 +51,7 @@ fn by_models(path: &Path, input: [usize; 3], images: &Tensor) -> Tensor {
 
 #[test]
 fn every_kind() {
-    common::start();
+    let _alone = common::start();
     for case in common::cases() {
         let file = case.file();
         let mut network = common::open(file.path(), case.input());
@@ -73,7 +73,7 @@ fn every_kind() {
 /// In float32 a norm is found less closely, and the outputs are still those of float64 to a few digits.
 #[test]
 fn norms_in_float32() {
-    common::start();
+    let _alone = common::start();
     for case in common::cases() {
         if !case.kinds().any(|kind| kind.starts_with("cpl")) {
             continue;
@@ -94,7 +94,7 @@ fn norms_in_float32() {
 /// Which of the four it is depends on the kernel.
 #[test]
 fn the_least_of_four_norms() {
-    common::start();
+    let _alone = common::start();
     let least = |case: &common::Case| !case.described() && case.kinds().any(|kind| kind == "skew-exponential");
     let case = common::cases().into_iter().find(least).unwrap();
     let images = case.images(2, 5);

@@ -187,7 +187,7 @@ fn read(path: &Path) -> Vec<Row> {
 
 /// The rows of a job's file, and its progress.
 fn attack(job: &Attack) -> (Vec<Row>, Vec<AttackProgress>) {
-    common::start();
+    let _alone = common::start();
     let mut progress = Vec::new();
     let mut report = |event| match event {
         Event::Attack(one) => progress.push(one),
@@ -291,7 +291,7 @@ fn the_same_seed_finds_the_same() {
 
 #[test]
 fn what_was_found_before_a_stop_is_written() {
-    common::start();
+    let _alone = common::start();
     let linear = Linear::new(false);
     let job = linear.job(vec![10.0 * linear.radii[0], 20.0 * linear.radii[0]], 100);
     let asked = Cell::new(0);
@@ -308,7 +308,7 @@ fn what_was_found_before_a_stop_is_written() {
 
 #[test]
 fn sizes_must_be_positive() {
-    common::start();
+    let _alone = common::start();
     let linear = Linear::new(false);
     for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let refused = attack::run(&linear.job(vec![0.1, value], 0), &mut |_| (), &|| false);

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use crate::common;
 
 fn images(count: i64, channels: i64, height: i64, width: i64) -> Tensor {
-    common::start();
+    let _alone = common::start();
     tch::manual_seed(1);
     Tensor::rand([count, channels, height, width], (Kind::Double, Device::Cpu))
 }
@@ -158,7 +158,7 @@ fn jitter_keeps_the_range() {
 
 #[test]
 fn factors_by_hand() {
-    common::start();
+    let _alone = common::start();
     let pixels = Tensor::from_slice(&[0.2, 0.6, 0.4, 0.8, 0.5, 0.1]).view([1, 3, 1, 2]);
     let near = |found: &Tensor, expected: &[f64]| common::difference(&found.view(-1), &each(expected)) < 1e-12;
     let half = each(&[0.5]);
@@ -181,7 +181,7 @@ fn factors_by_hand() {
 
 #[test]
 fn hues_by_hand() {
-    common::start();
+    let _alone = common::start();
     let colour = |values: &[f64]| Tensor::from_slice(values).view([1, 3, 1, 1]);
     let turned = |values: &[f64], turns: f64| colour::hue(&colour(values), &each(&[turns]));
     for (before, turns, after) in [

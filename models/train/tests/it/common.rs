@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lipcert_models::architecture::{Architecture, METADATA_KEY, Plan};
 use lipcert_models::checkpoint::{Dtype, PlainTensor, TensorInfo, write_safetensors};
@@ -14,10 +15,15 @@ use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 use tempfile::NamedTempFile;
 
-/// One thread, and libtorch opened the way the program opens it.
-pub(crate) fn start() {
+/// libtorch has one generator of random numbers and one number of threads, where the program has one job; tests of it run one after the other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// One thread, and libtorch opened the way the program opens it; no other test runs as long as the guard is held.
+pub(crate) fn start() -> MutexGuard<'static, ()> {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = device::open();
     tch::set_num_threads(1);
+    alone
 }
 
 /// The test samples of the digits.

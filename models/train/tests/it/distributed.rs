@@ -64,7 +64,7 @@ fn all_succeed(part: &str) {
 #[test]
 #[ignore = "runs in processes of their own"]
 fn child() {
-    common::start();
+    let _alone = common::start();
     let part = std::env::var(PART).unwrap();
     let group = Group::from_environment().unwrap().unwrap();
     match part.as_str() {
@@ -151,7 +151,7 @@ fn gone(group: &Group) {
 
 #[test]
 fn a_process_that_stays_away_is_waited_for_no_longer_than_was_said() {
-    common::start();
+    let _alone = common::start();
     for rank in 0..2 {
         let begin = Instant::now();
         let failed = Group::open(place(rank, free_port()), Duration::from_millis(300));

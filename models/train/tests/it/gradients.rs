@@ -75,13 +75,13 @@ fn check(case: &Case) {
 
 #[test]
 fn every_kind() {
-    common::start();
+    let _alone = common::start();
     common::cases().iter().for_each(check);
 }
 
 #[test]
 fn what_is_computed_does_not_move() {
-    common::start();
+    let _alone = common::start();
     for case in common::cases() {
         let network = case.network();
         let still: Vec<String> = network
@@ -108,7 +108,7 @@ fn what_is_computed_does_not_move() {
 /// A root has no slope at zero, but the layers have one there, or take 0 for it.
 #[test]
 fn zeros_have_finite_gradients() {
-    common::start();
+    let _alone = common::start();
     for case in common::cases() {
         let roots = |kind: &str| {
             matches!(
@@ -146,7 +146,7 @@ fn zeros_have_finite_gradients() {
 /// The closed form of the row sums in blocks: more rows than one block has.
 #[test]
 fn row_sums_of_many_rows() {
-    common::start();
+    let _alone = common::start();
     tch::manual_seed(5);
     let options = (Kind::Double, tch::Device::Cpu);
     let case = common::wide(700, 3);

@@ -42,7 +42,7 @@ fn factors(network: &mut Network, case: &Case) -> [f64; 3] {
 /// No kind with a bound stretches distances when training begins, and none lets a signal vanish.
 #[test]
 fn distances_are_about_kept() {
-    common::start();
+    let _alone = common::start();
     for case in common::cases().into_iter().filter(Case::described) {
         let [_, mean, most] = factors(&mut fresh(&case), &case);
         // plain weights, rows that are normalised one by one, and a slope above 1
@@ -58,7 +58,7 @@ fn distances_are_about_kept() {
 /// Where there are as many outputs as inputs or more, a layer that can be an isometry starts as one.
 #[test]
 fn isometries() {
-    common::start();
+    let _alone = common::start();
     for kind in ["aol", "spectral", "bjorck", "cayley"] {
         for outputs in [6, 9] {
             let case = common::dense(kind, outputs, 6);
@@ -85,7 +85,7 @@ fn isometries() {
 /// Fewer outputs than inputs: the scaling by row sums changes nothing, so that the rows are orthonormal.
 #[test]
 fn almost_orthogonal_columns_stand_in_turn() {
-    common::start();
+    let _alone = common::start();
     let case = common::dense("aol", 4, 10);
     let mut network = fresh(&case);
     network.derive();

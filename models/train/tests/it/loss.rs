@@ -41,7 +41,7 @@ fn loss(table: Value) -> Loss {
 
 /// The value of a loss for the logits of the vectors.
 fn value(table: Value) -> f64 {
-    common::start();
+    let _alone = common::start();
     let vectors = vectors();
     let mut criterion = Criterion::new(&loss(table), 3).unwrap();
     let labels = Tensor::from_slice(&[0i64, 1, 2, 1]);
@@ -62,7 +62,7 @@ fn mean(key: &str) -> f64 {
 
 /// Scores, which of them are positive, and the mask of one sample each of several classes.
 fn scores(several: bool) -> (Tensor, Tensor) {
-    common::start();
+    let _alone = common::start();
     let vectors = vectors();
     if several {
         (
@@ -169,7 +169,7 @@ fn margin_boosting_by_hand() {
 
 #[test]
 fn log_sum_exp_with_one_rival() {
-    common::start();
+    let _alone = common::start();
     let logits = Tensor::from_slice(&[0.3, -0.1]).view([1, 2]);
     let mut criterion = Criterion::new(&loss(json!({"kind": "log-sum-exp-hkr", "alpha": 0.0, "margin": 1.0})), 2).unwrap();
     assert_close(criterion.value(&logits, &labels(&[0]), &logits, 1.0).double_value(&[]), -0.4);
@@ -177,7 +177,7 @@ fn log_sum_exp_with_one_rival() {
 
 /// Of one sample with lead 0.3 and 5 over two rivals that a step of 1 moves by 2 and 3.
 fn emma(epsilon: f64, gain: f64) -> (f64, Vec<f64>) {
-    common::start();
+    let _alone = common::start();
     let logits = Tensor::from_slice(&[1.0, 0.7, -4.0]).view([1, 3]).set_requires_grad(true);
     let distances = Tensor::from_slice(&[0.0, 2.0, 3.0, 2.0, 0.0, 1.0, 3.0, 1.0, 0.0]).view([3, 3]);
     let mut criterion = Criterion::new(&loss(json!({"kind": "emma", "epsilon": epsilon})), 3).unwrap();
@@ -203,7 +203,7 @@ fn emma_raises_rivals_to_a_draw_and_no_further_than_the_perturbation() {
 
 #[test]
 fn emma_of_a_wrong_sample_keeps_a_hundredth() {
-    common::start();
+    let _alone = common::start();
     let logits = Tensor::from_slice(&[0.0, 2.0]).view([1, 2]);
     let distances = Tensor::from_slice(&[0.0, 4.0, 4.0, 0.0]).view([2, 2]);
     let mut criterion = Criterion::new(&loss(json!({"kind": "emma", "epsilon": 1.0})), 2).unwrap();
@@ -213,7 +213,7 @@ fn emma_of_a_wrong_sample_keeps_a_hundredth() {
 
 #[test]
 fn a_class_that_the_batch_lacks_gives_finite_gradients() {
-    common::start();
+    let _alone = common::start();
     for kind in ["hkr-multiclass", "soft-hkr", "log-sum-exp-hkr"] {
         let logits = Tensor::from_slice(&[0.2, -0.3, 0.1]).view([1, 3]).set_requires_grad(true);
         let table = json!({"kind": kind, "alpha": 0.5, "margin": 1.0});
@@ -225,7 +225,7 @@ fn a_class_that_the_batch_lacks_gives_finite_gradients() {
 
 #[test]
 fn the_running_mean_goes_on_after_a_restart() {
-    common::start();
+    let _alone = common::start();
     let table = json!({"kind": "soft-hkr", "alpha": 0.5, "margin": 1.0, "decay": 0.5});
     let logits = |scale: f64| matrix(&vectors()["logits"]) * scale;
     let labels = labels(&[0, 1, 2, 1]);
@@ -254,7 +254,7 @@ fn the_running_mean_goes_on_after_a_restart() {
 
 #[test]
 fn a_loss_without_state_has_none() {
-    common::start();
+    let _alone = common::start();
     let mut criterion = Criterion::new(&loss(json!({"kind": "margin-boosting"})), 3).unwrap();
     assert!(criterion.state().is_empty());
     criterion.restore(&[]).unwrap();

@@ -42,7 +42,7 @@ fn optimizer(table: &Value, parameters: Vec<(String, Tensor)>) -> Optimizer {
 }
 
 fn start() -> Tensor {
-    common::start();
+    let _alone = common::start();
     Tensor::from_slice(&[0.7, -0.4, 1.1]).set_requires_grad(true)
 }
 
@@ -77,7 +77,7 @@ fn five_steps() {
 
 #[test]
 fn parts_are_one() {
-    common::start();
+    let _alone = common::start();
     for (name, table) in cases() {
         // more numbers than are updated at once, against the same numbers as many small parameters
         let numbers = Tensor::arange(300_007, (Kind::Double, Device::Cpu)).sin();
@@ -183,7 +183,7 @@ fn a_parameter_without_a_gradient_stays() {
 
 /// Two parameters with the gradients of the reference.
 fn clipped(clip: impl Fn(&mut Optimizer)) -> Vec<f64> {
-    common::start();
+    let _alone = common::start();
     let gradients = [[1.0, -2.0], [0.5, 0.75]].map(|row| Tensor::from_slice(&row));
     let parameters = gradients.each_ref().map(|gradient| {
         let parameter = gradient.zeros_like().set_requires_grad(true);

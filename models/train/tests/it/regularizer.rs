@@ -11,14 +11,14 @@ fn assert_close(found: &Tensor, expected: f64) {
 }
 
 fn random(seed: i64, size: &[i64]) -> Tensor {
-    common::start();
+    let _alone = common::start();
     tch::manual_seed(seed);
     Tensor::randn(size, (Kind::Double, Device::Cpu))
 }
 
 #[test]
 fn certificate_by_hand() {
-    common::start();
+    let _alone = common::start();
     // leads 1 and 1.5 over distances 2 and 4, times the gain 0.5: radii 1 and 0.75; the second sample is wrong
     let logits = Tensor::from_slice(&[2.0, 1.0, 0.5, 0.0, 0.0, 0.25])
         .view([2, 3])
@@ -37,7 +37,7 @@ fn certificate_by_hand() {
 
 #[test]
 fn certificate_of_equal_rows_is_a_number() {
-    common::start();
+    let _alone = common::start();
     let logits = Tensor::zeros([1, 2], (Kind::Double, Device::Cpu)).set_requires_grad(true);
     let distances = Tensor::zeros([2, 2], (Kind::Double, Device::Cpu));
     let value = regularizer::certificate(&logits, &Tensor::from_slice(&[1i64]), &distances, 1.0);
@@ -66,7 +66,7 @@ fn curvature_is_the_largest_eigenvalue() {
 
 #[test]
 fn curvature_of_one_unit_is_its_second_derivative_at_the_bend() {
-    common::start();
+    let _alone = common::start();
     let first = Tensor::from_slice(&[1.7]).view([1, 1]);
     let second = Tensor::from_slice(&[0.6, -0.3]).view([2, 1]);
     let score = |place: f64| 0.9 * (2.0 * 1.7 * place).exp().ln_1p() / 2.0;
@@ -104,7 +104,7 @@ fn curvature_of_equal_rows_is_zero() {
 
 #[test]
 fn orthogonality_takes_the_smaller_side() {
-    common::start();
+    let _alone = common::start();
     // rows (2, 0, 0) and (0, 1, 1): the Gram matrix minus I is diag(3, 1)
     let wide = Tensor::from_slice(&[2.0, 0.0, 0.0, 0.0, 1.0, 1.0]).view([2, 3]);
     assert_close(&regularizer::orthogonality([&wide]), 10.0);

@@ -118,7 +118,7 @@ fn load(path: &Path, input: [usize; 3]) -> Plain {
 
 #[test]
 fn a_sealed_file_is_proved() {
-    common::start();
+    let _alone = common::start();
     for case in followed() {
         // the least of four norms is none of the operator, and the angle what it may be
         let least = !case.described() && case.kinds().any(|kind| kind == "skew-exponential");
@@ -140,7 +140,7 @@ fn a_sealed_file_is_proved() {
 
 #[test]
 fn a_sealed_network_is_the_trained_one() {
-    common::start();
+    let _alone = common::start();
     for case in followed() {
         let mut network = case.network();
         settle(&mut network);
@@ -160,7 +160,7 @@ fn a_sealed_network_is_the_trained_one() {
 /// A residual layer of zeros is the identity, and its file is one.
 #[test]
 fn zeros_are_sealed() {
-    common::start();
+    let _alone = common::start();
     for case in followed() {
         if !case.kinds().any(|kind| kind.starts_with("cpl")) {
             continue;
@@ -184,7 +184,7 @@ fn zeros_are_sealed() {
 /// What training writes into `sigma` is what it divides by.
 #[test]
 fn a_followed_norm_is_stored() {
-    common::start();
+    let _alone = common::start();
     for case in followed().into_iter().filter(Case::stores_a_norm) {
         let mut network = case.network();
         settle(&mut network);
@@ -201,7 +201,7 @@ fn a_followed_norm_is_stored() {
 
 #[test]
 fn other_networks_stay_as_they_are() {
-    common::start();
+    let _alone = common::start();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let network = common::open(&path, [1, 8, 8]);
     assert_eq!(network.seal().unwrap().file().unwrap(), network.file().unwrap());
@@ -226,7 +226,7 @@ fn descend(network: &mut Network, images: &Tensor, steps: usize) {
 
 #[test]
 fn a_training_goes_on_from_its_state() {
-    common::start();
+    let _alone = common::start();
     for case in followed() {
         if case.name.contains("\"terms\":1}") {
             continue;

@@ -75,41 +75,58 @@ fn train(task: &Train) -> Vec<f64> {
     losses
 }
 
-#[test]
-fn a_training_that_was_stopped_ends_as_one_that_was_not() {
-    common::start();
-    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    train(&task(config(), whole.path()));
-    // in the middle of the first epoch, in the middle of the third, and at an end
-    for steps in [2, 7] {
+/// Trains with stops behind these numbers of steps, counted from where each part begins.
+fn train_in_parts(config: &Config, folder: &Path, stops: &[usize]) {
+    for (part, steps) in stops.iter().enumerate() {
         let asked = Cell::new(0);
-        let mut task = task(config(), parts.path());
-        task.resume = steps > 2;
+        let mut task = task(config.clone(), folder);
+        task.resume = part > 0;
         let stop = || {
             asked.set(asked.get() + 1);
-            asked.get() >= steps
+            asked.get() >= *steps
         };
-        let end = run(&task, &mut |_| (), &stop).unwrap();
-        assert!(matches!(end, Event::Finished { stopped: true, .. }), "{end:?}");
+        run(&task, &mut |_| (), &stop).unwrap();
     }
-    let mut task = task(config(), parts.path());
+    let mut task = task(config.clone(), folder);
     task.resume = true;
-    train(&task);
-    for name in [MODEL, STATE] {
-        let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
-        assert!(read(whole.path()) == read(parts.path()), "{name}");
-    }
-    // and once more there is nothing to do
-    train(&task);
-    assert_eq!(
-        fs::read(whole.path().join(STATE)).unwrap(),
-        fs::read(parts.path().join(STATE)).unwrap()
+    let end = run(&task, &mut |_| (), &|| false).unwrap();
+    assert!(
+        matches!(
+            end,
+            Event::Finished {
+                stopped: false,
+                best: Some(_),
+                ..
+            }
+        ),
+        "{end:?}"
     );
 }
 
 #[test]
+fn a_training_that_was_stopped_ends_as_one_that_was_not() {
+    let _alone = common::start();
+    for validation in [0.2, 0.0] {
+        let mut config = config();
+        config.data.validation = validation;
+        let whole = tempfile::tempdir().unwrap();
+        train(&task(config.clone(), whole.path()));
+        let each = if validation > 0.0 { 4 } else { 5 };
+        // in the middle of an epoch and of the third; at the end of the first; at the end of all
+        for stops in [&[2, 7][..], &[each], &[3 * each]] {
+            let parts = tempfile::tempdir().unwrap();
+            train_in_parts(&config, parts.path(), stops);
+            for name in [MODEL, STATE] {
+                let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
+                assert!(read(whole.path()) == read(parts.path()), "{name} {validation} {stops:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn another_training_is_not_taken_up() {
-    common::start();
+    let _alone = common::start();
     let folder = tempfile::tempdir().unwrap();
     let mut first = config();
     first.train.epochs = 1;
@@ -126,7 +143,7 @@ fn another_training_is_not_taken_up() {
 
 #[test]
 fn a_batch_in_parts_is_one_batch() {
-    common::start();
+    let _alone = common::start();
     let mut plain = config();
     // losses that are means over samples, and an optimiser that does not magnify the last bit
     plain.loss = serde_json::from_value(json!({ "kind": "cross-entropy", "temperature": 0.5 })).unwrap();
@@ -143,7 +160,7 @@ fn a_batch_in_parts_is_one_batch() {
 
 #[test]
 fn bfloat16_is_near_float32() {
-    common::start();
+    let _alone = common::start();
     let mut plain = config();
     plain.loss = serde_json::from_value(json!({ "kind": "cross-entropy", "temperature": 0.5 })).unwrap();
     plain.optimizer = serde_json::from_value(json!({ "kind": "sgd", "rate": 0.1 })).unwrap();
@@ -161,7 +178,7 @@ fn bfloat16_is_near_float32() {
 
 #[test]
 fn parameters_that_do_not_move_stay() {
-    common::start();
+    let _alone = common::start();
     let folder = tempfile::tempdir().unwrap();
     let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/sll_digits/digits.safetensors");
     let tensors = |path: &Path| {
@@ -204,9 +221,51 @@ fn parameters_that_do_not_move_stay() {
     }
 }
 
+/// As files of dense stacks are: nothing in them speaks of images.
+#[test]
+fn a_network_on_vectors_takes_images() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let layers =
+        json!([{ "kind": "dense", "name": "0" }, { "kind": "relu", "name": "0.activation" }, { "kind": "dense", "name": "1" }]);
+    let declaration = json!({ "schema": "lipcert/architecture/1", "name": "dense-relu", "layers": layers });
+    let tensor = |name: &str, shape: &[usize]| PlainTensor {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        values: (0..u16::try_from(shape.iter().product::<usize>()).unwrap())
+            .map(|place| f32::from(place % 7) / 50.0 - 0.05)
+            .collect(),
+    };
+    let tensors = [
+        tensor("0.weight", &[12, 64]),
+        tensor("0.bias", &[12]),
+        tensor("1.weight", &[10, 12]),
+        tensor("1.bias", &[10]),
+    ];
+    let metadata = [(METADATA_KEY.to_owned(), declaration.to_string())].into();
+    let start = common::written(&write_safetensors(&metadata, &tensors).unwrap());
+    let mut config = config();
+    config.network = None;
+    config.loss = serde_json::from_value(json!({ "kind": "cross-entropy" })).unwrap();
+    config.train.epochs = 1;
+    let mut tuned = task(config, folder.path());
+    tuned.start = Some(Model {
+        path: start.path().to_owned(),
+        declaration: None,
+        preprocess: None,
+    });
+    train(&tuned);
+    let dataset = common::digits(20);
+    let path = folder.path().join(MODEL);
+    let mut network = common::open(&path, dataset.shape());
+    network.derive();
+    let logits = network.logits(&common::images(&dataset)).detach();
+    assert!(common::difference(&logits, &crate::agreement::plain(&path, &dataset)) < 1e-12);
+}
+
 #[test]
 fn a_number_that_is_none_is_named() {
-    common::start();
+    let _alone = common::start();
     let folder = tempfile::tempdir().unwrap();
     let mut config = config();
     config.loss = serde_json::from_value(json!({ "kind": "cross-entropy" })).unwrap();
@@ -216,18 +275,73 @@ fn a_number_that_is_none_is_named() {
     config.train.clip_norm = None;
     let refused = run(&task(config, folder.path()), &mut |_| (), &|| false);
     match refused {
-        Err(TrainError::NotFinite { step, layer, what }) => {
-            assert_eq!((step, what), (1, "output"), "{layer}");
+        Err(TrainError::NotFinite { step, name, what }) => {
+            assert_eq!((step, what), (1, "the output of layer"), "{name}");
             // convolutions whose sums overflow are switched off; the Gram matrix behind them holds a difference of infinities
-            assert_eq!(layer, "4");
+            assert_eq!(name, "4");
         }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
+fn weights_that_overflow_at_last_are_named() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.loss = serde_json::from_value(json!({ "kind": "cross-entropy" })).unwrap();
+    config.optimizer = serde_json::from_value(json!({ "kind": "sgd", "rate": 1e300 })).unwrap();
+    config.schedule = serde_json::from_value(json!({ "kind": "constant" })).unwrap();
+    config.train = serde_json::from_value(json!({ "epochs": 1, "batch": 160 })).unwrap();
+    let refused = run(&task(config, folder.path()), &mut |_| (), &|| false);
+    match refused {
+        Err(TrainError::NotFinite { step, name, what }) => {
+            assert_eq!((step, what), (1, "the tensor"), "{name}");
+            assert!(name.ends_with(".kernel"), "{name}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!folder.path().join(MODEL).exists());
+}
+
+#[test]
+fn a_regularizer_without_layers_is_refused() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    for (field, regularizer) in [
+        ("regularizer.orthogonality", json!({ "orthogonality": 0.1 })),
+        ("regularizer.curvature", json!({ "curvature": 0.1 })),
+    ] {
+        let mut config = config();
+        config.regularizer = serde_json::from_value(regularizer).unwrap();
+        let refused = run(&task(config, folder.path()), &mut |_| (), &|| false);
+        assert!(
+            matches!(refused, Err(TrainError::Regularizer { field: found, .. }) if found == field),
+            "{refused:?}"
+        );
+    }
+    // weights that do not move have no penalty, and that is no fault
+    let mut config = config();
+    config.loss = serde_json::from_value(json!({ "kind": "cross-entropy" })).unwrap();
+    config.regularizer = serde_json::from_value(json!({ "orthogonality": 0.1, "curvature": 0.1 })).unwrap();
+    config.network.as_mut().unwrap().layers = serde_json::from_value(json!([
+        { "kind": "flatten" },
+        { "kind": "dense", "outputs": 12 },
+        { "kind": "softplus", "beta": 1.0 },
+        { "kind": "dense", "outputs": 10 },
+    ]))
+    .unwrap();
+    config.train.epochs = 1;
+    train(&task(config.clone(), folder.path()));
+    config.finetune = Some(lipcert_models::training::config::Finetune {
+        parameters: Moving::BiasesAndScales,
+    });
+    train(&task(config, folder.path()));
+}
+
+#[test]
 fn data_and_network_must_fit() {
-    common::start();
+    let _alone = common::start();
     let folder = tempfile::tempdir().unwrap();
     let mut few = config();
     few.data.limit = Some(1);
@@ -302,7 +416,7 @@ fn losses(mut child: Child) -> Vec<f64> {
 
 #[test]
 fn two_processes_are_one_with_the_double_batch() {
-    common::start();
+    let _alone = common::start();
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut config = config();
     config.loss = serde_json::from_value(json!({ "kind": "cross-entropy", "offset": 0.1, "temperature": 0.5 })).unwrap();
@@ -335,7 +449,7 @@ fn two_processes_are_one_with_the_double_batch() {
         assert!((one - two).abs() < 1e-4 * one.abs(), "{one} {two}");
     }
     let (position, _) = state::read(&folders[1].path().join(STATE)).unwrap();
-    assert_eq!(position.step, 12);
+    assert_eq!((position.step, position.best), (12, Some(2)));
 }
 
 #[test]
