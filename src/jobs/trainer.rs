@@ -4,10 +4,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use lipcert_models::training::job::{Doctor, Event, Job};
@@ -23,12 +23,20 @@ pub const INSTALL: &str = "make libtorch";
 const PAUSE: Duration = Duration::from_millis(50);
 /// The most of its complaints that are kept, the last ones.
 const KEPT: usize = 4096;
+/// The longest line that it may say, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// How many lines may wait to be heard.
+const AHEAD: usize = 64;
+/// How long a program may take to end when it has said its last word.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a job of the program ended, where it did its work.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A file was written.
     Written {
+        /// Its SHA-256, where it is a model and there is one.
+        sha256: Option<String>,
         /// Whether it was stopped before the end.
         stopped: bool,
         /// Which epoch the file is of.
@@ -71,9 +79,11 @@ pub(crate) fn ask(program: &Path, job: &Job, progress: &dyn Progress, listen: &m
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => bail!(running.last_words()),
             Ok(line) => match serde_json::from_str(&line) {
-                Ok(Event::Finished { stopped, best, .. }) => return Ok(Answer::Written { stopped, best }),
+                Ok(Event::Finished {
+                    sha256, stopped, best, ..
+                }) => return Ok(Answer::Written { sha256, stopped, best }),
                 Ok(Event::Doctor(doctor)) => return Ok(Answer::Doctor(doctor)),
-                Ok(Event::Failed { message }) => bail!(message),
+                Ok(Event::Failed { message }) => bail!(running.failed(message)),
                 Ok(event) => listen(event),
                 Err(_) => {
                     let start: String = line.chars().take(200).collect();
@@ -103,13 +113,17 @@ impl Running {
             .spawn()
             .with_context(|| format!("cannot start `{}`", program.display()))?;
         let (output, errors, input) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
-        let (sender, lines) = mpsc::channel();
+        let (sender, lines) = mpsc::sync_channel(AHEAD);
         let output = output.context("the output of the program is not there")?;
         thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+            let mut output = BufReader::new(output);
+            let mut line = Vec::new();
+            // a line that is too long comes in parts, which are no events
+            while let Ok(1..) = output.by_ref().take(LONGEST).read_until(b'\n', &mut line) {
+                if sender.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
                     break;
                 }
+                line.clear();
             }
         });
         let complaints = errors.map(|errors| thread::spawn(move || tail(errors)));
@@ -132,28 +146,53 @@ impl Running {
     fn last_words(mut self) -> String {
         self.input = None;
         let status = self
-            .child
-            .wait()
-            .map_or_else(|error| error.to_string(), |status| status.to_string());
-        let complaints = self
-            .complaints
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default();
+            .end()
+            .map_or_else(|| "it does not end".to_owned(), |status| status.to_string());
+        match self.complaints() {
+            complaints if complaints.is_empty() => format!("`{NAME}` ended without a word ({status})"),
+            complaints => format!("`{NAME}` ended without an answer ({status}): {complaints}"),
+        }
+    }
+
+    /// What the program says when it fails, and what it said aside.
+    fn failed(mut self, message: String) -> String {
+        self.input = None;
+        self.end();
+        match self.complaints() {
+            complaints if complaints.is_empty() => message,
+            complaints => format!("{message}: {complaints}"),
+        }
+    }
+
+    /// Waits for the end; a program that does not end by itself is killed.
+    fn end(&mut self) -> Option<ExitStatus> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) => thread::sleep(PAUSE / 10),
+                Err(_) => break,
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        None
+    }
+
+    /// The last lines of its standard error; the program must have ended.
+    fn complaints(&mut self) -> String {
+        let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
+        let complaints = complaints.unwrap_or_default();
         let complaints = String::from_utf8_lossy(&complaints);
         let lines: Vec<&str> = complaints.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let last = &lines[lines.len().saturating_sub(8)..];
-        match last {
-            [] => format!("`{NAME}` ended without a word ({status})"),
-            lines => format!("`{NAME}` ended without an answer ({status}): {}", lines.join(" | ")),
-        }
+        lines[lines.len().saturating_sub(8)..].join(" | ")
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.input = None;
-        let _ = self.child.wait();
+        self.end();
     }
 }
 

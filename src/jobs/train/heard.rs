@@ -33,7 +33,7 @@ impl Heard {
                 self.done = self.done.max(step.step);
                 progress.note(&format!(
                     "epoch {} · loss {:.4} · accuracy {:.1} % · approx. certified {:.1} % · {:.0} images/s",
-                    step.epoch + 1,
+                    step.epoch.saturating_add(1),
                     step.loss,
                     100.0 * step.accuracy,
                     100.0 * step.approx_certified,
@@ -54,7 +54,7 @@ impl Heard {
 fn epoch_words(epoch: &Epoch) -> String {
     let mut words = format!(
         "epoch {}: loss {:.4}, accuracy {:.2} %, approx. certified {:.2} %",
-        epoch.epoch + 1,
+        epoch.epoch.saturating_add(1),
         epoch.loss,
         100.0 * epoch.accuracy,
         100.0 * epoch.approx_certified
