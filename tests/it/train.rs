@@ -192,7 +192,7 @@ fn configurations_that_are_refused() {
         ("train = \"digits\"", "train = \"npz:a.npz\"", "a.npz"),
         ("[\"0.1\", \"0.5\"]", "[\"0.1\", \"1/10\"]", "line 16: `certify.eps`"),
         ("[\"0.1\", \"0.5\"]", "[\"-1\"]", "line 16: `certify.eps`"),
-        ("lipcert/train/1", "lipcert/train/9", "lipcert/train/9"),
+        ("lipcert/train-config/1", "lipcert/train/1", "expected `lipcert/train-config/1`"),
         ("[train]", "[train", "line 12"),
         ("[train]", "[finetune]\nparameters = \"head\"\n[train]", "line 12: `finetune`"),
     ];
