@@ -42,6 +42,7 @@ clippy: .libtorch-files
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 # Everything is built before anything is tested: tests of `lipcert` start the program that trains.
+unit: export LIPCERT_REQUIRE_TRAINER := 1
 unit: .libtorch-files
 	cargo test --locked --workspace
 

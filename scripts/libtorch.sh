@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Puts the parts of libtorch 2.11.0 that training needs into `.libtorch` (or the folder that is given): nothing is installed anywhere else.
+# Puts the parts of libtorch 2.11.0 that training needs into `.libtorch` (or the folder that is given, which must be new, empty or of this script).
 #
 # The files come from three wheels of the Python package index, each checked against its SHA-256. Of the wheel of PyTorch only the CPU half is
 # kept (0.5 GB); on a machine with CUDA, a full PyTorch 2.11.0 on LD_LIBRARY_PATH adds the other half, see docs/training.md.
 #
-# Needs python3, pip, a C++ compiler for the crate that calls libtorch, and 1.1 GB of disk, 0.6 of which are given back.
+# Needs python3, pip, a C++ compiler for the crate that calls libtorch, and 1.1 GB of disk, 0.6 of which are given back. If one of the programs is
+# missing, apt-get installs it where this runs as root; else the script says what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,6 +15,10 @@ stamp=.complete-$version
 packages="python3 python3-pip g++"
 
 say() { echo "libtorch: $*" >&2; }
+
+# What this script has put there it may replace; nothing else.
+foreign() { [ -e "$1" ] && [ -n "$(ls -A "$1")" ] && ! ls -d "$1"/.complete-* >/dev/null 2>&1; }
+foreign "$folder" && { say "\`$folder\` holds files that are not of this script: name another folder"; exit 1; }
 
 [ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || { say "these files are for Linux on x86-64, this is $(uname -s) on $(uname -m)"; exit 1; }
 
@@ -40,10 +45,11 @@ fi
 [ -e "$folder/$stamp" ] && exit 0
 
 # Beside its place, so that what was interrupted is never taken for the whole.
-draft=$folder.part
+mkdir -p "$(dirname "$folder")"
+draft=$(mktemp -d "${folder%/}.part.XXXXXX")
 wheels=$(mktemp -d)
 trap 'rm -rf "$wheels" "$draft"' EXIT
-rm -rf "$draft"
+chmod 755 "$draft"
 
 cat > "$wheels/requirements.txt" <<'WHEELS'
 torch==2.11.0 --hash=sha256:7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEMPERATURES = (0.02, 0.1, 0.5)
 MARGINS = (0.0, 0.3, 1.0, 3.0)
 CONFIG = """\
-schema = "lipcert/train/1"
+schema = "lipcert/train-config/1"
 [data]
 train = "{data}"
 limit = {limit}

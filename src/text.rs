@@ -6,6 +6,6 @@ mod digits;
 mod shell;
 mod table;
 
-pub use digits::{Direction, fixed, percent_down, significant};
+pub use digits::{Direction, fixed, percent_down, percent_up, significant};
 pub use shell::command_line;
 pub use table::{Align, Table, printable};

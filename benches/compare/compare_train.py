@@ -159,7 +159,7 @@ def start_lipcert(arguments, folder):
         {"kind": "normalized-head"},
     ]
     config = {
-        "schema": "lipcert/train/1",
+        "schema": "lipcert/train-config/1",
         "data": {"train": f"npz:{arguments.data}"},
         "network": {"name": "sll", "preprocess": "cifar10", "layers": layers},
         "loss": {"kind": "cross-entropy", "offset": OFFSET, "temperature": TEMPERATURE},

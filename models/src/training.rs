@@ -7,6 +7,7 @@ pub mod candidates;
 pub mod config;
 pub mod job;
 pub mod parameters;
+pub mod place;
 pub mod preset;
 pub mod recipe;
 

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// Every table and every field that is not text.
 const WHOLE: &str = r#"
-schema = "lipcert/train/1"
+schema = "lipcert/train-config/1"
 seed = 7
 
 [data]
@@ -77,7 +77,7 @@ limit = 10
 
 /// The least that can be said.
 const LEAST: &str = r#"
-schema = "lipcert/train/1"
+schema = "lipcert/train-config/1"
 [data]
 train = "digits"
 [loss]

@@ -49,6 +49,7 @@ pub(super) fn run(args: &AttackArgs, threads: Option<u16>, strict: bool, output:
         seed: args.seed,
         device: args.device,
         threads,
+        keep: args.inputs.is_some(),
         command: super::typed(),
     };
     output.stop_on_interrupt()?;
@@ -57,11 +58,15 @@ pub(super) fn run(args: &AttackArgs, threads: Option<u16>, strict: bool, output:
         samples,
         inputs,
     } = jobs::attack::run(&options, output)?;
-    if let Some(target) = inputs_file {
-        target.write(&inputs)?;
-        attacked.inputs = args.inputs.as_ref().map(|path| path.display().to_string());
-    } else if !attacked.contradictions.is_empty() {
-        attacked.inputs = Some(keep(&inputs)?.display().to_string());
+    match inputs_file {
+        Some(target) if attacked.device.is_some() => {
+            target.write(&inputs)?;
+            attacked.inputs = args.inputs.as_ref().map(|path| path.display().to_string());
+        }
+        None if !attacked.contradictions.is_empty() => {
+            attacked.inputs = Some(keep(&inputs)?.display().to_string());
+        }
+        _ => {}
     }
     if let Some(target) = samples_file {
         target.write(attacked_csv(&samples).as_bytes())?;

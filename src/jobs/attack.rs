@@ -5,21 +5,24 @@
 
 mod judge;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use lipcert_models::data::Dataset;
 use lipcert_models::training::candidates::Candidates;
 use lipcert_models::training::job::{self, Device, Event, Job};
+use lipcert_proofs::rounding::directed::div_up;
+use lipcert_proofs::rules::compose::NetworkCertificate;
 
-use self::judge::{is_correct, judge};
+use self::judge::{Judged, is_correct, judge};
 use super::certify::{self, DataChoice, Split, require_distinct};
 use super::load::load;
 use super::train::model_of;
 use super::trainer::{self, Answer};
 use super::verify::Method;
 use super::{ModelOptions, Progress, Unhurried};
-use crate::results::{AttackSchema, Attacked, AttackedAt, AttackedSample, Epsilon, Semantics, Tool, Verdict};
+use crate::results::{AttackSchema, Attacked, AttackedAt, AttackedSample, Epsilon, Sample, Semantics, Tool, Verdict};
 
 /// What to attack, and how hard.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +47,8 @@ pub struct Options {
     pub device: Device,
     /// Number of threads; those of libtorch's choice without.
     pub threads: Option<u16>,
+    /// Whether the inputs are wanted.
+    pub keep: bool,
     /// The command, for the record.
     pub command: String,
 }
@@ -55,15 +60,15 @@ pub struct Outcome {
     pub attacked: Attacked,
     /// The samples.
     pub samples: Vec<AttackedSample>,
-    /// The bytes of the file of inputs, for whoever wants to keep it.
+    /// The bytes of the file of inputs, if they are to be kept or show a fault; empty if nothing was attacked.
     pub inputs: Vec<u8>,
 }
 
-/// Certifies the samples, attacks them and judges what was found.
+/// Certifies the samples, attacks them and judges what was found; where no bound is proved nothing could be judged, and nothing is attacked.
 ///
 /// # Errors
 ///
-/// If the model or the data cannot be read, if no bound is proved, if there is no program that attacks, or if it fails or writes a file that makes no sense.
+/// If the model or the data cannot be read, if there is no program that attacks, or if it fails or writes a file that makes no sense.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     require_distinct(&options.epsilons)?;
@@ -71,49 +76,32 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     let dataset = certify::open_data(&options.data)?;
     let loaded = load(&options.model, &options.read, Some(dataset.shape()))?;
     let proof = certify::prove(&loaded, &dataset, Method::Auto, progress)?;
-    let Some(certificate) = &proof.certificate else {
-        bail!(
-            "no bound of `{}` is proved, so that nothing that is found could be judged",
-            loaded.model.path
-        );
-    };
     let run = certify::count(&proof, &loaded, &dataset, &options.epsilons, &options.command, progress)?;
-    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let file = folder.path().join("inputs.safetensors");
-    let task = Job::Attack(Box::new(job::Attack {
-        model: model_of(&options.model, &options.read)?,
-        data: options.data.name.clone(),
-        test: options.data.split == Split::Test,
-        limit: options.data.limit,
-        // An input at this distance lies within the size that was typed.
-        epsilons: options.epsilons.iter().map(Epsilon::below).collect(),
-        steps: options.steps,
-        restarts: options.restarts,
-        queries: options.queries,
-        seed: options.seed,
-        output: file.clone(),
-        device: options.device,
-        threads: options.threads,
-    }));
-    let mut heard = Heard::default();
-    let answer = trainer::ask(&program, &task, progress, &mut |event| heard.event(event, progress))?;
-    let Answer::Written { stopped, .. } = answer else {
-        bail!("`{}` answers another question than that it was asked", trainer::NAME);
+    let found = match &proof.certificate {
+        Some(certificate) => Some(search(&program, options, certificate, &dataset, &run.samples, progress)?),
+        None => None,
     };
-    let candidates = Candidates::read(&file, dataset.sample_len(), dataset.len(), options.epsilons.len())?;
-    let judged = judge(certificate, &dataset, &run.samples, &candidates, &Unhurried(progress))?;
+    let (device, stopped) = match &found {
+        Some(found) => (Some(found.device.clone()), found.stopped),
+        None => (None, false),
+    };
+    let Found {
+        candidates,
+        judged,
+        inputs,
+        ..
+    } = found.unwrap_or_default();
     let certified = run.certified;
-    let fraction = |count: usize| count as f64 / dataset.len() as f64;
     let row = |(epsilon, row): (&Epsilon, &crate::results::CertifiedAt)| {
         let within = |distance: &Option<f64>| distance.is_some_and(|distance| distance <= epsilon.below());
         let broken = judged.nearest.iter().filter(|distance| within(distance)).count();
-        let count = certified.correct - broken;
+        let count = dataset.len() - broken;
         AttackedAt {
             epsilon: row.epsilon.clone(),
             radius: row.radius,
             broken,
             count,
-            robust_accuracy: fraction(count),
+            robust_accuracy: div_up(count as f64, dataset.len() as f64),
             certified: row.count,
             certified_accuracy: row.accuracy,
             method: options.method(),
@@ -137,12 +125,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
         samples: certified.samples,
         correct: certified.correct,
         accuracy: certified.accuracy,
-        candidates: candidates.len(),
+        candidates,
         proved: judged.proved,
         undecided: judged.undecided,
         contradictions: judged.contradictions,
         inputs: None,
-        device: heard.device,
+        device,
         stopped,
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -160,7 +148,64 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome
     Ok(Outcome {
         attacked,
         samples: samples.collect(),
-        inputs: std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?,
+        inputs,
+    })
+}
+
+/// What another program found, and what it is worth.
+#[derive(Default)]
+struct Found {
+    candidates: usize,
+    judged: Judged,
+    inputs: Vec<u8>,
+    device: String,
+    stopped: bool,
+}
+
+/// Lets the other program look for inputs and judges them.
+fn search(
+    program: &Path,
+    options: &Options,
+    certificate: &NetworkCertificate<'_>,
+    dataset: &Dataset,
+    samples: &[Sample],
+    progress: &dyn Progress,
+) -> anyhow::Result<Found> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let file = folder.path().join("inputs.safetensors");
+    let task = Job::Attack(Box::new(job::Attack {
+        model: model_of(&options.model, &options.read)?,
+        data: options.data.name.clone(),
+        test: options.data.split == Split::Test,
+        limit: options.data.limit,
+        // An input at this distance lies within the size that was typed.
+        epsilons: options.epsilons.iter().map(Epsilon::below).collect(),
+        steps: options.steps,
+        restarts: options.restarts,
+        queries: options.queries,
+        seed: options.seed,
+        output: file.clone(),
+        device: options.device,
+        threads: options.threads,
+    }));
+    let mut heard = Heard::default();
+    let answer = trainer::ask(program, &task, progress, &mut |event| heard.event(event, progress))?;
+    let Answer::Written { stopped, .. } = answer else {
+        bail!("`{}` answers another question than that it was asked", trainer::NAME);
+    };
+    let candidates = Candidates::read(&file, dataset.sample_len(), dataset.len(), options.epsilons.len())?;
+    let judged = judge(certificate, dataset, samples, &candidates, &Unhurried(progress))?;
+    let inputs = if options.keep || !judged.contradictions.is_empty() {
+        std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?
+    } else {
+        Vec::new()
+    };
+    Ok(Found {
+        candidates: candidates.len(),
+        judged,
+        inputs,
+        device: heard.device,
+        stopped,
     })
 }
 

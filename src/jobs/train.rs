@@ -3,6 +3,7 @@
 //! Another program trains, see [`super::trainer`]; it leaves a file, and what is claimed is claimed of the file alone, by the jobs `verify` and `certify`.
 
 mod config;
+mod folder;
 mod heard;
 
 use std::path::{Path, PathBuf};
@@ -11,13 +12,15 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use lipcert_models::data::{self, DataOptions, DataSpec, Dataset};
 use lipcert_models::training::Config;
-use lipcert_models::training::job::{self, Device, Job};
+use lipcert_models::training::job::{self, Device, Event, Job};
+use lipcert_models::training::place::Place;
 use lipcert_models::training::recipe::Recipe;
 use lipcert_proofs::format::hexadecimal;
 use lipcert_proofs::statement::Output;
 use sha2::{Digest, Sha256};
 
 use self::config::Source;
+use self::folder::{remove_results, take_folder};
 use self::heard::Heard;
 use super::certify::{self, DataChoice, Split, require_distinct};
 use super::load::declaration_of;
@@ -39,8 +42,6 @@ pub const RUN: &str = "run.json";
 pub const REPORT: &str = "report.html";
 /// The whole result, with the epochs.
 pub const RESULT: &str = "train.json";
-/// What speaks of a model and must not outlive it.
-const RESULTS: [&str; 4] = [CERTIFICATE, RUN, REPORT, RESULT];
 
 /// What to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +90,9 @@ pub struct Outcome {
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<Outcome>> {
     let begin = Instant::now();
     let plan = Plan::new(options)?;
+    let place = Place::of_environment()?;
     let program = trainer::find()?;
-    let first = Processes::of_environment()?.first;
+    let first = place.is_none_or(|place| place.rank == 0);
     if first {
         take_folder(&plan.folder, options)?;
     } else {
@@ -102,9 +104,19 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     };
     let task = plan.task(options)?;
     let mut heard = Heard::default();
+    let mut removed = Ok(());
     let answer = trainer::ask(&program, &Job::Train(Box::new(task)), progress, &mut |event| {
+        if let Event::Started { done, .. } = &event
+            && first
+            && options.resume
+        {
+            // Only now it is certain that there is a training to go on with.
+            removed = remove_results(&plan.folder);
+            heard.epochs = folder::epochs(&plan.folder, *done);
+        }
         heard.event(event, progress);
     })?;
+    removed?;
     let Answer::Written { stopped, best, .. } = answer else {
         bail!("`{}` answers another question than that it was asked", trainer::NAME);
     };
@@ -208,6 +220,8 @@ impl Plan {
         };
         let train = open(&config.data.train, data::Split::Train, config.data.limit)?;
         config.loss.fits(train.classes()).map_err(|cause| source.refuse(cause))?;
+        let [_, height, width] = train.shape();
+        config.augment.fits(height.min(width)).map_err(|cause| source.refuse(cause))?;
         let test = match &config.data.test {
             Some(test) => test.clone(),
             None if matches!(config.data.train.parse(), Ok(DataSpec::Npz(_))) => {
@@ -233,7 +247,15 @@ impl Plan {
                 }
             }
             (None, Some((model, read))) => {
-                super::load::load(model, read, Some(train.shape()))?;
+                let logits = super::load::load(model, read, Some(train.shape()))?.network.map.classes();
+                if logits < train.classes() {
+                    bail!(
+                        "`{}` has {logits} logits, `{}` has {} classes",
+                        model.display(),
+                        config.data.train,
+                        train.classes()
+                    );
+                }
             }
             (None, None) => bail!("`{}`: `network` is missing: there is no model to go on from", source.path),
             (Some(_), Some(_)) => {
@@ -339,58 +361,4 @@ fn epsilons(config: &Config, source: &Source) -> anyhow::Result<Vec<Epsilon>> {
         anyhow::Ok(sizes)
     };
     read().map_err(|cause| source.place("certify.eps", &format!("`certify.eps`: {cause}")))
-}
-
-/// Makes the folder. One with files in it needs `--force`, or `--resume` and a training in it; results of an earlier training are taken away, so that none
-/// stands beside a model that it does not speak of.
-fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<()> {
-    let context = || format!("cannot write into the folder `{}`", folder.display());
-    std::fs::create_dir_all(folder).with_context(context)?;
-    let used = std::fs::read_dir(folder).with_context(context)?.next().is_some();
-    if used && !(options.force || options.resume) {
-        bail!(
-            "the folder `{}` is not empty (overwrite what is in it with --force, or go on with --resume)",
-            folder.display()
-        );
-    }
-    let stale = RESULTS.iter().copied().chain((!options.resume).then_some(MODEL));
-    for name in stale {
-        let path = folder.join(name);
-        let inputs = options.start.iter().map(|(model, _)| model).chain([&options.config]);
-        for input in inputs {
-            if input
-                .canonicalize()
-                .is_ok_and(|input| path.canonicalize().is_ok_and(|path| path == input))
-            {
-                bail!("`{}` would be overwritten: choose another folder with -o", input.display());
-            }
-        }
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot overwrite `{}`", path.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Several processes train one network together, as `RANK` and `WORLD_SIZE` say.
-struct Processes {
-    /// Whether this one writes the files.
-    first: bool,
-}
-
-impl Processes {
-    fn of_environment() -> anyhow::Result<Self> {
-        let number = |name: &str| match std::env::var(name) {
-            Err(_) => Ok(None),
-            Ok(text) => text.parse::<usize>().map(Some).with_context(|| format!("{name} is `{text}`")),
-        };
-        let (size, rank) = (number("WORLD_SIZE")?.unwrap_or(1), number("RANK")?.unwrap_or(0));
-        if rank >= size {
-            bail!("RANK is {rank}, but WORLD_SIZE is {size}");
-        }
-        Ok(Self { first: rank == 0 })
-    }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::common::{Data, Model, Semantics, Tool, Verdict};
 use super::lines::head_line;
-use crate::text::{Align, Table, percent_down, printable};
+use crate::text::{Align, Table, percent_down, percent_up, printable};
 
 /// The schema of [`Attacked`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,15 +20,15 @@ pub enum AttackSchema {
 
 /// Robust accuracy against an attack, beside the certified one.
 ///
-/// A sample counts as broken at ε if an input was found whose distance is proved to be at most ε and whose class is proved to be another one than the
-/// label. What the attack itself believed is not used.
+/// A sample counts as broken at ε if an input is known whose distance is proved to be at most ε and whose class is proved to be another one than the
+/// label; the sample itself may be that input. What the attack itself believed is not used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attacked {
     /// `lipcert/attack/1`.
     pub schema: AttackSchema,
     /// The program that wrote this.
     pub tool: Tool,
-    /// Of the certified counts; `not-certified` where an input contradicts them.
+    /// Of the certified counts; `not-certified` where no bound is proved, so that nothing is attacked, and where an input contradicts them.
     pub verdict: Verdict,
     /// What was taken on trust; empty if `certified`.
     pub assumptions: Vec<String>,
@@ -59,8 +59,9 @@ pub struct Attacked {
     /// Where the inputs are, if they were kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
-    /// Where it was computed: `cpu`, `cuda:0`.
-    pub device: String,
+    /// Where it was computed: `cpu`, `cuda:0`; absent if nothing was attacked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Whether the attack was stopped before its end.
     pub stopped: bool,
     /// Wall-clock seconds of the whole command.
@@ -74,11 +75,11 @@ pub struct AttackedAt {
     pub epsilon: String,
     /// ε as a number, not below the typed one.
     pub radius: f64,
-    /// Number of correctly classified samples that were broken.
+    /// Number of samples that are broken, those of a wrong class included.
     pub broken: usize,
-    /// Number of correctly classified samples that were not.
+    /// Number of samples that are not, those whose class is not proved included.
     pub count: usize,
-    /// `count / samples`: the true robust accuracy is not higher.
+    /// `count / samples`, rounded up: the true robust accuracy is not higher.
     pub robust_accuracy: f64,
     /// Number of samples that are classified correctly **and** certified.
     pub certified: usize,
@@ -116,7 +117,7 @@ pub struct AttackedSample {
     pub predicted: usize,
     /// Certified radius, rounded down.
     pub radius: f64,
-    /// Least distance, rounded up, of an input that is proved to have another class than the label.
+    /// Least distance, rounded up, of an input that is proved to have another class than the label; 0 for a sample of a wrong class.
     pub broken: Option<f64>,
 }
 
@@ -153,7 +154,7 @@ impl Attacked {
         for row in &self.attacked {
             table.row([
                 row.epsilon.clone(),
-                percent(row.count),
+                format!("{} %", percent_up(row.count, self.samples)),
                 percent(row.certified),
                 row.count.saturating_sub(row.certified).to_string(),
                 row.broken.to_string(),
@@ -167,10 +168,13 @@ impl fmt::Display for Attacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |count| percent_down(count, self.samples);
         let number = match self.attacked.first() {
+            _ if self.device.is_none() => {
+                "no Lipschitz bound is proved, so that nothing that is found could be judged".to_owned()
+            }
             Some(row) => format!(
                 "robust accuracy between {} % (certified) and {} % (attacked) at ε = {}",
                 percent(row.certified),
-                percent(row.count),
+                percent_up(row.count, self.samples),
                 printable(&row.epsilon)
             ),
             None => format!("accuracy {} %", percent(self.correct)),
@@ -196,7 +200,7 @@ impl fmt::Display for Attacked {
             printable(&self.data.split),
             self.data.count_words(),
             self.semantics,
-            printable(&self.device),
+            printable(self.device.as_deref().unwrap_or("nothing was attacked")),
             self.seconds,
             if self.stopped { " · stopped before the end" } else { "" }
         )?;

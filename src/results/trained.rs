@@ -45,11 +45,11 @@ pub struct Trained {
     pub checkpoint: Option<String>,
     /// Where it was computed: `cpu`, `cuda:0`.
     pub device: String,
-    /// Number of trained parameters.
+    /// Number of parameters of the network, those that `finetune` holds still included.
     pub parameters: usize,
     /// Whether training was stopped before its end.
     pub stopped: bool,
-    /// Which epoch the model is of, from 0, where held-out samples chose it.
+    /// Which epoch the model is of, from 0: that which held-out samples chose, else the last; absent if there is no model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<usize>,
     /// A row for each epoch. Computed in float arithmetic while training: nothing here is a claim.

@@ -90,6 +90,18 @@ pub fn percent_down(count: usize, total: usize) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// `count` of `total` in percent with two digits after the point, rounded up; exact, no float is involved.
+///
+/// `-` if `total` is zero.
+#[must_use]
+pub fn percent_up(count: usize, total: usize) -> String {
+    if total == 0 {
+        return "-".to_owned();
+    }
+    let hundredths = (count as u128 * 10_000).div_ceil(total as u128);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
 /// Whether the magnitude has to grow for the digits to lie on the stated side.
 fn away_from_zero(value: f64, direction: Direction) -> bool {
     (value > 0.0) == (direction == Direction::Up)
@@ -169,11 +181,17 @@ mod tests {
     }
 
     #[test]
-    fn percent_is_cut_not_rounded() {
+    fn percent_lies_on_the_stated_side() {
         assert_eq!(percent_down(2, 3), "66.66");
         assert_eq!(percent_down(3, 3), "100.00");
         assert_eq!(percent_down(9999, 10_000_000), "0.09");
         assert_eq!(percent_down(0, 0), "-");
+        assert_eq!(percent_up(1, 3), "33.34");
+        assert_eq!(percent_up(3, 3), "100.00");
+        assert_eq!(percent_up(1, 4), "25.00");
+        assert_eq!(percent_up(1, 10_000_000), "0.01");
+        assert_eq!(percent_up(0, 3), "0.00");
+        assert_eq!(percent_up(0, 0), "-");
     }
 
     /// Compares a decimal text with a float exactly, through both expansions.

@@ -156,6 +156,74 @@ fn nothing_found() {
     assert_eq!(json["attacked"][2]["count"], json["correct"]);
 }
 
+/// Samples of a wrong class are broken by themselves; the others stand until an input is found, whether or not their class is proved.
+#[test]
+fn wrong_samples_are_broken_without_an_attack() {
+    let bench = bench(&inputs(&[]).to_bytes(), false);
+    let whole = ["attack", "model.safetensors", "--data", "digits", "--eps", "0.1", "--json"];
+    let json = bench.run(&whole).json();
+    let row = &json["attacked"][0];
+    assert_eq!(
+        (&json["samples"], &json["correct"], &json["candidates"]),
+        (&360.into(), &339.into(), &0.into())
+    );
+    assert_eq!((&row["broken"], &row["count"]), (&21.into(), &339.into()));
+}
+
+/// What bounds the accuracy from above is rounded up.
+#[test]
+fn the_upper_bound_is_rounded_up() {
+    let bench = bench(&inputs(&[(0, pixels(1))]).to_bytes(), false);
+    let three = [
+        "attack",
+        "model.safetensors",
+        "--data",
+        "digits",
+        "--limit",
+        "3",
+        "--eps",
+        "20",
+    ];
+    let ran = bench.run(&three);
+    assert_eq!(
+        ran.first_line(),
+        "certified: robust accuracy between 0.00 % (certified) and 66.67 % (attacked) at ε = 20"
+    );
+    let json = bench.run(&[three.as_slice(), &["--json"]].concat()).json();
+    let robust = json["attacked"][0]["robust_accuracy"].as_f64().unwrap();
+    assert_eq!(robust.to_bits(), (2.0_f64 / 3.0).next_up().to_bits());
+}
+
+/// Without a bound nothing could be judged: the answer is that nothing is proved, and the other program is not asked.
+#[test]
+fn without_a_bound_nothing_is_attacked() {
+    let bench = bench(&inputs(&[]).to_bytes(), false);
+    let layer = |rows: usize, cols: usize| format!("{:?}", vec![vec![1e150; cols]; rows]);
+    let net = [layer(64, 2), layer(2, 2), layer(2, 10)].join(",");
+    bench.write("net.txt", &net);
+    let attack = ["attack", "net.txt", "--data", "digits", "--limit", "10", "--eps", "0.1"];
+    let kept = ["--json", "--inputs", "kept.safetensors"];
+    let ran = bench.run(&[attack.as_slice(), &kept].concat());
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    let json = ran.json();
+    assert_eq!(
+        (&json["verdict"], &json["candidates"], &json["samples"]),
+        (&"not-certified".into(), &0.into(), &10.into())
+    );
+    let row = &json["attacked"][0];
+    assert_eq!(
+        (&row["certified"], &row["count"], &row["robust_accuracy"]),
+        (&0.into(), &10.into(), &1.0.into())
+    );
+    assert!(json.get("device").is_none() && json.get("inputs").is_none());
+    assert!(!bench.path("job.json").exists() && !bench.path("kept.safetensors").exists());
+    let ran = bench.run(&attack);
+    assert!(
+        ran.first_line().starts_with("not certified: no Lipschitz bound is proved"),
+        "{ran:?}"
+    );
+}
+
 #[test]
 fn a_file_that_makes_no_sense_is_refused() {
     let one = |change: &dyn Fn(&mut Candidates)| {

@@ -1,4 +1,4 @@
-//! The README's table of families is the one in the code.
+//! The table of families in the documentation is the one in the code.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -32,19 +32,19 @@ fn table<'a>(families: impl Iterator<Item = &'a Family>) -> String {
 
 /// `LIPCERT_BLESS=1 cargo test --test it families` writes the table anew.
 #[test]
-fn the_readme_lists_what_the_code_proves() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(&path).expect("the README");
-    let start = readme.find(BEGIN).expect("the mark where the table begins") + BEGIN.len();
-    let end = readme.find(END).expect("the mark where the table ends");
+fn the_documentation_lists_what_the_code_proves() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/families.md");
+    let text = fs::read_to_string(&path).expect("the document");
+    let start = text.find(BEGIN).expect("the mark where the table begins") + BEGIN.len();
+    let end = text.find(END).expect("the mark where the table ends");
     let expected = table(families());
     if std::env::var_os("LIPCERT_BLESS").is_some() {
-        let text = format!("{}{expected}{}", &readme[..start], &readme[end..]);
-        fs::write(&path, text).expect("the README can be written");
+        let whole = format!("{}{expected}{}", &text[..start], &text[end..]);
+        fs::write(&path, whole).expect("the document can be written");
         return;
     }
     assert_eq!(
-        &readme[start..end],
+        &text[start..end],
         expected,
         "`LIPCERT_BLESS=1 cargo test --test it families` writes the table anew"
     );

@@ -33,6 +33,8 @@ mod hostile;
 #[cfg(test)]
 mod joint;
 #[cfg(test)]
+mod libtorch;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod residual_block;

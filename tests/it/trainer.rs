@@ -17,7 +17,7 @@ pub(crate) struct Bench {
 
 /// A configuration that is right.
 pub(crate) const CONFIG: &str = "\
-schema = \"lipcert/train/1\"
+schema = \"lipcert/train-config/1\"
 [data]
 train = \"digits\"
 [network]

@@ -10,7 +10,7 @@ mod check;
 pub use check::ConfigError;
 
 /// The value of the field `schema`.
-pub const SCHEMA: &str = "lipcert/train/1";
+pub const SCHEMA: &str = "lipcert/train-config/1";
 
 /// A whole file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

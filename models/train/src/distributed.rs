@@ -1,8 +1,7 @@
 //! Several processes that train together: sums over them, and waiting for each other.
 //!
-//! The processes are started by somebody else, `torchrun` say, which tells each its place in the variables `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `MASTER_ADDR`
-//! and `MASTER_PORT`. They speak through libtorch's own Gloo (sockets, CPU memory); its choice of a network interface is steered by
-//! `GLOO_SOCKET_IFNAME`. What lies on a CUDA device passes through CPU memory.
+//! The processes are started by somebody else, who tells each its [`Place`]. They speak through libtorch's own Gloo (sockets, CPU memory); its choice of a
+//! network interface is steered by `GLOO_SOCKET_IFNAME`. What lies on a CUDA device passes through CPU memory.
 //!
 //! All processes make the same calls in the same order. A process that stays away makes the others fail once the timeout is over; one that ends makes
 //! them fail at once.
@@ -11,74 +10,13 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+use lipcert_models::training::place::Place;
 use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
 /// How long the processes wait for each other, as libtorch's process groups do unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Port where `MASTER_PORT` is not set, as with `torchrun`.
-const PORT: u16 = 29500;
-
-/// Place of a process among those that train together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Number of this process, from 0.
-    pub rank: usize,
-    /// Number of processes, at least 2.
-    pub size: usize,
-    /// Number of this process on its machine, from 0.
-    pub local_rank: usize,
-    /// Machine that the processes meet at.
-    pub host: String,
-    /// Port there.
-    pub port: u16,
-    /// Whether process 0 opens that port; else somebody else has.
-    pub serves: bool,
-    /// How often the processes were started again.
-    pub attempt: usize,
-}
-
-impl Place {
-    /// Reads the variables of `torchrun`; nothing without `WORLD_SIZE`, or where it is 1.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainError::Variable`] for the first that is missing or no such number.
-    pub fn read(variable: impl Fn(&'static str) -> Option<String>) -> Result<Option<Self>, TrainError> {
-        let refuse = |name, value, expected| TrainError::Variable { name, value, expected };
-        let number = |name, default: Option<usize>, expected| match variable(name) {
-            Some(value) => value.parse().map_err(|_| refuse(name, Some(value), expected)),
-            None => default.ok_or_else(|| refuse(name, None, expected)),
-        };
-        let positive = "a number of processes";
-        let size = number("WORLD_SIZE", Some(1), positive)?;
-        if size == 0 || c_int::try_from(size).is_err() {
-            return Err(refuse("WORLD_SIZE", Some(size.to_string()), positive));
-        }
-        if size == 1 {
-            return Ok(None);
-        }
-        let below = "a number below `WORLD_SIZE`";
-        let ranked = |name, default| match number(name, default, below)? {
-            rank if rank < size => Ok(rank),
-            rank => Err(refuse(name, Some(rank.to_string()), below)),
-        };
-        let port = number("MASTER_PORT", Some(PORT.into()), "a port")?;
-        let host = "the name of a machine";
-        Ok(Some(Self {
-            rank: ranked("RANK", None)?,
-            size,
-            local_rank: ranked("LOCAL_RANK", Some(0))?,
-            host: variable("MASTER_ADDR")
-                .filter(|name| !name.is_empty() && !name.contains('\0'))
-                .ok_or_else(|| refuse("MASTER_ADDR", variable("MASTER_ADDR"), host))?,
-            port: u16::try_from(port).map_err(|_| refuse("MASTER_PORT", Some(port.to_string()), "a port"))?,
-            serves: variable("TORCHELASTIC_USE_AGENT_STORE").is_none_or(|value| value != "True"),
-            attempt: number("TORCHELASTIC_RESTART_COUNT", Some(0), "a count")?,
-        }))
-    }
-}
 
 /// The processes that train together, seen from one of them.
 #[derive(Debug)]
@@ -131,9 +69,9 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Variable`] and as [`Group::open`].
+    /// [`TrainError::Place`] and as [`Group::open`].
     pub fn from_environment() -> Result<Option<Self>, TrainError> {
-        let place = Place::read(|name| std::env::var(name).ok())?;
+        let place = Place::of_environment()?;
         place.map(|place| Self::open(place, TIMEOUT)).transpose()
     }
 

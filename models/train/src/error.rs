@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lipcert_models::ModelError;
 use lipcert_models::data::DataError;
 use lipcert_models::training::config::ConfigError;
+use lipcert_models::training::place::PlaceError;
 use lipcert_models::training::recipe::RecipeError;
 use thiserror::Error;
 
@@ -98,16 +99,9 @@ pub enum TrainError {
         /// The number that was given.
         value: f64,
     },
-    /// A variable of the environment that says nothing useful.
-    #[error("environment variable `{name}` is {}, expected {expected}", value.as_ref().map_or_else(|| "not set".to_owned(), |value| format!("`{value}`")))]
-    Variable {
-        /// Its name.
-        name: &'static str,
-        /// Its value, if it is set.
-        value: Option<String>,
-        /// What was expected.
-        expected: &'static str,
-    },
+    /// Variables of the environment that tell no place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The processes that train together cannot reach each other.
     #[error("{what}: {cause}")]
     Group {

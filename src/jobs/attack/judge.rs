@@ -3,6 +3,7 @@
 use anyhow::Context;
 use lipcert_models::data::Dataset;
 use lipcert_models::training::candidates::Candidates;
+use lipcert_proofs::error::CheckError;
 use lipcert_proofs::rounding::distance::distance_up;
 use lipcert_proofs::rounding::forward::{Evaluator, Samples};
 use lipcert_proofs::rules::compose::NetworkCertificate;
@@ -16,7 +17,7 @@ use crate::results::{Contradiction, Sample};
 /// What became of the inputs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Judged {
-    /// By sample: the least distance of an input that is proved to have another class than the label; only of samples that are classified correctly.
+    /// By sample: the least distance of an input that is proved to have another class than the label; 0 if that is the sample itself.
     pub(super) nearest: Vec<Option<f64>>,
     /// Number of inputs that are proved to have another class.
     pub(super) proved: usize,
@@ -29,6 +30,11 @@ pub(super) struct Judged {
 /// Whether the class of a sample is proved to be its label.
 pub(super) fn is_correct(sample: &Sample) -> bool {
     sample.predicted == sample.label && sample.margin > 0.0
+}
+
+/// Whether the class of a sample is proved to be another one than its label.
+fn is_wrong(sample: &Sample) -> bool {
+    sample.predicted != sample.label && sample.margin > 0.0
 }
 
 /// Judges every input: its distance rounded up, its logits enclosed. `samples` are those of `dataset`, in its order, with their certified radii.
@@ -52,8 +58,11 @@ pub(super) fn judge(
             part.iter()
                 .zip(&logits)
                 .map(|((place, input), logits)| {
-                    // An input whose evaluation overflows proves nothing.
-                    let beaten = margins.is_beaten(logits, samples[*place].label).unwrap_or(false);
+                    let beaten = match margins.is_beaten(logits, samples[*place].label) {
+                        // An input whose evaluation overflows proves nothing.
+                        Err(CheckError::NotFinite { .. }) => false,
+                        other => other?,
+                    };
                     let distance = || distance_up(raw_samples(dataset, *place..place + 1), input);
                     Ok(beaten.then(distance).transpose()?)
                 })
@@ -63,7 +72,7 @@ pub(super) fn judge(
         .context("the inputs that were found")?
         .concat();
     let mut judged = Judged {
-        nearest: vec![None; samples.len()],
+        nearest: samples.iter().map(|sample| is_wrong(sample).then_some(0.0)).collect(),
         ..Judged::default()
     };
     for (row, ((place, _), distance)) in rows.iter().zip(&distances).enumerate() {
@@ -73,12 +82,9 @@ pub(super) fn judge(
         };
         judged.proved += 1;
         let sample = &samples[*place];
-        if !is_correct(sample) {
-            continue;
-        }
         let nearest = &mut judged.nearest[*place];
         *nearest = Some(nearest.map_or(distance, |least| least.min(distance)));
-        if distance <= sample.radius {
+        if is_correct(sample) && distance <= sample.radius {
             judged.contradictions.push(Contradiction {
                 index: sample.index,
                 label: sample.label,
@@ -102,6 +108,10 @@ mod tests {
 
     /// The built-in network on ten samples; what `change` makes of the samples and of inputs halfway to samples of other classes.
     fn judged(change: impl Fn(&mut Vec<Sample>, &mut Candidates)) -> (Judged, Vec<Sample>) {
+        try_judge(change).unwrap()
+    }
+
+    fn try_judge(change: impl Fn(&mut Vec<Sample>, &mut Candidates)) -> anyhow::Result<(Judged, Vec<Sample>)> {
         let choice = certify::DataChoice {
             name: "digits".to_owned(),
             split: certify::Split::Test,
@@ -133,8 +143,8 @@ mod tests {
         }
         change(&mut samples, &mut candidates);
         let certificate = proof.certificate.as_ref().unwrap();
-        let judged = judge(certificate, &dataset, &samples, &candidates, &Unwatched).unwrap();
-        (judged, samples)
+        let judged = judge(certificate, &dataset, &samples, &candidates, &Unwatched)?;
+        Ok((judged, samples))
     }
 
     #[test]
@@ -173,9 +183,9 @@ mod tests {
         assert!(found.distance <= 100.0 && Some(found.distance) == judged.nearest[0]);
     }
 
-    /// A sample that is not classified correctly is not broken by anybody.
+    /// A sample whose class is not proved may be right: it is broken by an input of another class, which contradicts nothing.
     #[test]
-    fn a_wrong_sample_is_not_counted() {
+    fn a_sample_of_unproved_class_can_be_broken() {
         let (judged, _) = judged(|samples, _| {
             for sample in samples {
                 sample.margin = 0.0;
@@ -183,7 +193,28 @@ mod tests {
             }
         });
         assert!(judged.proved > 0 && judged.contradictions.is_empty());
-        assert!(judged.nearest.iter().all(Option::is_none));
+        assert_eq!(judged.nearest.iter().flatten().count(), judged.proved);
+        assert!(judged.nearest.iter().flatten().all(|distance| *distance > 0.0));
+    }
+
+    /// A sample that is proved to be of another class is broken by itself, and contradicts nothing.
+    #[test]
+    fn a_wrong_sample_is_broken_at_once() {
+        let (judged, samples) = judged(|samples, _| {
+            for sample in samples.iter_mut() {
+                sample.predicted = sample.label + 1;
+                sample.radius = 100.0;
+            }
+        });
+        assert!(judged.contradictions.is_empty() && samples.iter().all(|sample| sample.margin > 0.0));
+        assert!(judged.nearest.iter().all(|nearest| *nearest == Some(0.0)), "{judged:?}");
+    }
+
+    /// What is wrong with the question is not taken for an input that proves nothing.
+    #[test]
+    fn a_label_that_the_network_does_not_know_is_an_error() {
+        let error = try_judge(|samples, _| samples[0].label = 10).unwrap_err();
+        assert!(format!("{error:#}").contains("`class`"), "{error:#}");
     }
 
     /// An input that is so large that its evaluation overflows is no error.

@@ -115,7 +115,7 @@ mod tests {
     }
 
     const GOOD: &str = "\
-schema = \"lipcert/train/1\"
+schema = \"lipcert/train-config/1\"
 [data]
 train = \"digits\"
 [network]

@@ -1,12 +1,12 @@
 //! Processes that train together.
 
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lipcert_models::training::place::Place;
 use lipcert_train::TrainError;
-use lipcert_train::distributed::{Group, Place};
+use lipcert_train::distributed::Group;
 use tch::{Kind, Tensor};
 
 use crate::common;
@@ -161,52 +161,4 @@ fn a_process_that_stays_away_is_waited_for_no_longer_than_was_said() {
         assert!(!cause.is_empty());
         assert!(begin.elapsed() < LATE, "{:?}", begin.elapsed());
     }
-}
-
-#[test]
-fn variables_are_read_and_refused_by_name() {
-    let read = |pairs: &[(&str, &str)]| {
-        let map: HashMap<String, String> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Place::read(|name| map.get(name).cloned())
-    };
-    assert_eq!(read(&[]).unwrap(), None);
-    assert_eq!(read(&[("WORLD_SIZE", "1"), ("RANK", "0")]).unwrap(), None);
-    let least = [("WORLD_SIZE", "2"), ("RANK", "1"), ("MASTER_ADDR", "127.0.0.1")];
-    let expected = Place {
-        local_rank: 0,
-        ..place(1, 29500)
-    };
-    assert_eq!(read(&least).unwrap(), Some(expected));
-    let all = [
-        ("LOCAL_RANK", "1"),
-        ("MASTER_PORT", "4000"),
-        ("TORCHELASTIC_USE_AGENT_STORE", "True"),
-        ("TORCHELASTIC_RESTART_COUNT", "2"),
-    ];
-    let expected = Place {
-        serves: false,
-        attempt: 2,
-        ..place(1, 4000)
-    };
-    assert_eq!(read(&[least.as_slice(), &all].concat()).unwrap(), Some(expected));
-    let bad = [
-        ("WORLD_SIZE", "0"),
-        ("WORLD_SIZE", "two"),
-        ("WORLD_SIZE", "9999999999"),
-        ("RANK", "2"),
-        ("RANK", "-1"),
-        ("LOCAL_RANK", "2"),
-        ("MASTER_PORT", "65536"),
-        ("MASTER_ADDR", ""),
-    ];
-    for (name, value) in bad {
-        let refused = read(&[least.as_slice(), &[(name, value)]].concat());
-        let Err(TrainError::Variable { name: named, .. }) = &refused else {
-            panic!("{name}={value}: {refused:?}");
-        };
-        assert_eq!(*named, name);
-        assert!(refused.unwrap_err().to_string().contains(&format!("`{value}`")));
-    }
-    let refused = read(&least[..2]).unwrap_err();
-    assert!(refused.to_string().contains("`MASTER_ADDR` is not set"), "{refused}");
 }

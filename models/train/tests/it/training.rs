@@ -21,7 +21,7 @@ use crate::common;
 /// A small network on the first 200 digits, every part of the loop in use.
 fn config() -> Config {
     let text = json!({
-        "schema": "lipcert/train/1",
+        "schema": "lipcert/train-config/1",
         "seed": 3,
         "data": { "train": "digits", "limit": 200, "validation": 0.2 },
         "network": {

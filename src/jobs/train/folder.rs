@@ -1,0 +1,102 @@
+//! The folder that a training fills, and what an earlier one has left there.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use lipcert_models::training::job::{Epoch, Event};
+use serde::Deserialize;
+
+use super::{CERTIFICATE, MODEL, Options, REPORT, RESULT, RUN};
+
+/// What the program that trains needs to go on.
+const STATE: &str = "state.safetensors";
+/// What it says on its way, one JSON object a line.
+const LOG: &str = "log.jsonl";
+/// Its curves for TensorBoard: how their names begin, and what they have in the middle.
+const CURVES: (&str, &str) = ("events.out.tfevents.", ".lipcert.");
+/// What speaks of a model and must not outlive it.
+const RESULTS: [&str; 4] = [CERTIFICATE, RUN, REPORT, RESULT];
+
+/// Makes the folder. One with files in it needs `--force`, which takes the files of an earlier training away, or `--resume` and the state of a training,
+/// which leaves all as it is until that training goes on.
+pub(super) fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<()> {
+    if options.resume && !folder.join(STATE).is_file() {
+        bail!(
+            "there is no `{}`, so no training to go on with: begin one without --resume",
+            folder.join(STATE).display()
+        );
+    }
+    let context = || format!("cannot write into the folder `{}`", folder.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    let used = std::fs::read_dir(folder).with_context(context)?.next().is_some();
+    if used && !(options.force || options.resume) {
+        bail!(
+            "the folder `{}` is not empty (overwrite what is in it with --force, or go on with --resume)",
+            folder.display()
+        );
+    }
+    let files = files(folder).with_context(context)?;
+    let inputs = options.start.iter().map(|(model, _)| model).chain([&options.config]);
+    for input in inputs {
+        let Ok(found) = input.canonicalize() else { continue };
+        if files.iter().any(|path| path.canonicalize().is_ok_and(|path| path == found)) {
+            bail!("`{}` would be overwritten: choose another folder with -o", input.display());
+        }
+    }
+    if options.resume { Ok(()) } else { remove(&files) }
+}
+
+/// Takes the results of an earlier training away, so that none stands beside a model that it does not speak of.
+pub(super) fn remove_results(folder: &Path) -> anyhow::Result<()> {
+    remove(&RESULTS.map(|name| folder.join(name)))
+}
+
+/// The epochs among the first `done` steps, from the log; those that cannot be read are left out, since nothing is claimed of them.
+pub(super) fn epochs(folder: &Path, done: usize) -> Vec<Epoch> {
+    #[derive(Deserialize)]
+    struct Line {
+        done: usize,
+        #[serde(flatten)]
+        event: Event,
+    }
+    let Ok(file) = File::open(folder.join(LOG)) else {
+        return Vec::new();
+    };
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    let lines = lines.filter_map(|line| serde_json::from_str(&line).ok());
+    let known = lines.filter_map(|line: Line| match line.event {
+        Event::Epoch(epoch) if line.done <= done => Some(epoch),
+        _ => None,
+    });
+    known.collect()
+}
+
+/// Every file of a training that may be in a folder.
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let named = RESULTS.into_iter().chain([MODEL, STATE, LOG]);
+    let mut files: Vec<PathBuf> = named.map(|name| folder.join(name)).collect();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(CURVES.0));
+        if rest.is_some_and(|rest| rest.contains(CURVES.1)) {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// Takes files away; one that is not there is none to take.
+fn remove(files: &[PathBuf]) -> anyhow::Result<()> {
+    for path in files {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot overwrite `{}`", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
