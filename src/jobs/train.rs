@@ -93,11 +93,13 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     let place = Place::of_environment()?;
     let program = trainer::find()?;
     let first = place.is_none_or(|place| place.rank == 0);
-    if first {
-        take_folder(&plan.folder, options)?;
+    // held until the end: what is certified is what this training left
+    let _held = if first {
+        Some(take_folder(&plan.folder, options)?)
     } else {
         std::fs::create_dir_all(&plan.folder).with_context(|| format!("cannot make the folder `{}`", plan.folder.display()))?;
-    }
+        None
+    };
     let before = match &options.start {
         Some((model, read)) if first => Some(plan.certify(model, read, options, progress)?),
         _ => None,
@@ -117,7 +119,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
         heard.event(event, progress);
     })?;
     removed?;
-    let Answer::Written { stopped, best, .. } = answer else {
+    let Answer::Written { sha256, stopped, best } = answer else {
         bail!("`{}` answers another question than that it was asked", trainer::NAME);
     };
     if !first {
@@ -130,8 +132,13 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     if file.is_file() {
         let outcome = verify::run(&verify_options(&file, options), &unhurried)?;
         certificate = outcome.certificate;
+        let counted = plan.certify(&file, &ModelOptions::default(), options, &unhurried)?;
+        let proved = &outcome.verified.model.sha256;
+        if sha256.is_some_and(|left| left != *proved) || counted.model.sha256 != *proved {
+            bail!("`{}` is not the file that the training left", file.display());
+        }
         verified = Some(outcome.verified);
-        certified = Some(plan.certify(&file, &ModelOptions::default(), options, &unhurried)?);
+        certified = Some(counted);
     } else if !stopped {
         bail!(
             "`{}` says that it is done, but there is no `{}`",

@@ -92,7 +92,7 @@ impl Trained {
             self.seconds
         );
         if let Some(best) = self.best {
-            words += &format!(" · the model is of epoch {}", best + 1);
+            words += &format!(" · the model is of epoch {}", best.saturating_add(1));
         }
         if self.stopped {
             words += " · stopped before the end";
@@ -114,7 +114,7 @@ impl Trained {
         for epoch in &self.epochs[self.epochs.len().saturating_sub(SHOWN)..] {
             let held = epoch.held_out.as_ref();
             table.row([
-                (epoch.epoch + 1).to_string(),
+                epoch.epoch.saturating_add(1).to_string(),
                 format!("{:.4}", epoch.loss),
                 percent(epoch.accuracy),
                 percent(epoch.approx_certified),

@@ -294,6 +294,39 @@ fn old_results_do_not_survive_a_new_training() {
     assert!(bench.path("out/model.safetensors").exists());
 }
 
+/// Two trainings do not share a folder, and a file that another program put there is nobody's result.
+#[test]
+fn the_folder_is_one_training_s() {
+    let bench = Bench::new(&(say(&[started()]) + &leave_model() + &say(&[finished(false)])));
+    fs::create_dir(bench.path("out")).unwrap();
+    let lock = fs::File::create(bench.path("out/.lipcert-train.lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = bench.run(&with(&["--force"]));
+    assert!(ran.status == Some(2) && ran.stderr.contains("another training"), "{ran:?}");
+    drop(lock);
+    assert_eq!(bench.run(&with(&["--force"])).status, Some(0));
+    let other = Event::Finished {
+        file: "out/model.safetensors".into(),
+        sha256: Some("00".repeat(32)),
+        stopped: false,
+        best: None,
+    };
+    bench.write("bin/script.sh", &(say(&[started()]) + &leave_model() + &say(&[other])));
+    let ran = bench.run(&with(&["--force"]));
+    assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
+    assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
+}
+
+/// A number that no epoch has is shown, not a fault.
+#[test]
+fn absurd_events_are_only_words() {
+    let mut events = say(&[started(), step(usize::MAX), epoch(usize::MAX)]);
+    events.push_str("head -c 3000000 /dev/zero | tr '\\0' a; echo\n");
+    let bench = Bench::new(&(events + &leave_model() + &say(&[finished(false)])));
+    let ran = bench.run(&TRAIN);
+    assert!(ran.status == Some(2) && ran.stderr.contains("no event"), "{ran:?}");
+}
+
 /// The table of a training that was taken up again begins with its first epoch; what was done beyond the state is done again.
 #[test]
 fn earlier_epochs_are_not_forgotten() {

@@ -1,6 +1,6 @@
 //! The folder that a training fills, and what an earlier one has left there.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,8 @@ use super::{CERTIFICATE, MODEL, Options, REPORT, RESULT, RUN};
 const STATE: &str = "state.safetensors";
 /// What it says on its way, one JSON object a line.
 const LOG: &str = "log.jsonl";
+/// What is held while a training is at work.
+const HOLD: &str = ".lipcert-train.lock";
 /// Its curves for TensorBoard: how their names begin, and what they have in the middle.
 const CURVES: (&str, &str) = ("events.out.tfevents.", ".lipcert.");
 /// What speaks of a model and must not outlive it.
@@ -21,7 +23,7 @@ const RESULTS: [&str; 4] = [CERTIFICATE, RUN, REPORT, RESULT];
 
 /// Makes the folder. One with files in it needs `--force`, which takes the files of an earlier training away, or `--resume` and the state of a training,
 /// which leaves all as it is until that training goes on.
-pub(super) fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<()> {
+pub(super) fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<Held> {
     if options.resume && !folder.join(STATE).is_file() {
         bail!(
             "there is no `{}`, so no training to go on with: begin one without --resume",
@@ -45,7 +47,38 @@ pub(super) fn take_folder(folder: &Path, options: &Options) -> anyhow::Result<()
             bail!("`{}` would be overwritten: choose another folder with -o", input.display());
         }
     }
-    if options.resume { Ok(()) } else { remove(&files) }
+    let held = Held::new(folder)?;
+    if !options.resume {
+        remove(&files)?;
+    }
+    Ok(held)
+}
+
+/// A folder that no other training may use until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+impl Held {
+    fn new(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(HOLD);
+        let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path, _file: file }),
+            Err(TryLockError::WouldBlock) => bail!("another training is at work in the folder `{}`", folder.display()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot hold `{}`", path.display())),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // one that cannot be removed is held by nobody all the same
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// Takes the results of an earlier training away, so that none stands beside a model that it does not speak of.
