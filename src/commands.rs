@@ -12,12 +12,14 @@ mod solve;
 mod train;
 mod verify;
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use lipcert::jobs;
 use lipcert::results::Model;
 use lipcert::text::command_line;
 
-use crate::cli::{Cli, Command, Method, ModelArgs};
+use crate::cli::{Cli, Command, Method, ModelArgs, Split};
 use crate::output::Output;
 use crate::status::Status;
 
@@ -59,6 +61,19 @@ fn model_options(args: &ModelArgs) -> jobs::ModelOptions {
         architecture: arch.file(),
         input: *input,
         preprocess: preprocess.clone(),
+    }
+}
+
+/// Where the data lies, if its name has a place in it.
+fn data_place(name: &str) -> Option<PathBuf> {
+    name.split_once(':').map(|(_, place)| PathBuf::from(place))
+}
+
+/// Which part of the data is asked for.
+const fn split(asked: Split) -> jobs::certify::Split {
+    match asked {
+        Split::Test => jobs::certify::Split::Test,
+        Split::Train => jobs::certify::Split::Train,
     }
 }
 

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use lipcert::jobs::attack::{Options, Outcome};
-use lipcert::jobs::certify::{DataChoice, Split};
+use lipcert::jobs::certify::DataChoice;
 use lipcert::results::attacked_csv;
 use lipcert::{jobs, results};
 
-use crate::cli;
 use crate::cli::train::AttackArgs;
 use crate::files::{refuse_input, reserve_all};
 use crate::output::Output;
@@ -16,7 +15,7 @@ use crate::status::Status;
 
 /// Attacks a model on samples.
 pub(super) fn run(args: &AttackArgs, threads: Option<u16>, strict: bool, output: &Output) -> anyhow::Result<Status> {
-    let data = args.data.split_once(':').map(|(_, place)| PathBuf::from(place));
+    let data = super::data_place(&args.data);
     let arch = args.read.arch.file();
     let paths: Vec<&Path> = [&args.file, &args.samples, &args.inputs]
         .into_iter()
@@ -35,10 +34,7 @@ pub(super) fn run(args: &AttackArgs, threads: Option<u16>, strict: bool, output:
         read: super::model_options(&args.read),
         data: DataChoice {
             name: args.data.clone(),
-            split: match args.split {
-                cli::Split::Test => Split::Test,
-                cli::Split::Train => Split::Train,
-            },
+            split: super::split(args.split),
             limit: args.limit,
             shard: None,
         },

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use lipcert::jobs::certify::{DataChoice, Options, Outcome, Split};
+use lipcert::jobs::certify::{DataChoice, Options, Outcome};
 use lipcert::results::{Semantics, samples_csv};
 use lipcert::{jobs, results};
 
@@ -17,7 +17,7 @@ pub(super) fn run(args: &CertifyArgs, strict: bool, output: &Output) -> anyhow::
     if args.samples.is_some() && args.samples == args.file {
         bail!("-o and --samples name the same file");
     }
-    let data = args.data.split_once(':').map(|(_, place)| PathBuf::from(place));
+    let data = super::data_place(&args.data);
     for output in [&args.file, &args.samples].into_iter().flatten() {
         let arch = args.read.arch.file();
         refuse_input(output, args.models.iter().chain(&data).chain(&arch).map(PathBuf::as_path))?;
@@ -30,10 +30,7 @@ pub(super) fn run(args: &CertifyArgs, strict: bool, output: &Output) -> anyhow::
         read: super::model_options(&args.read),
         data: DataChoice {
             name: args.data.clone(),
-            split: match args.split {
-                cli::Split::Test => Split::Test,
-                cli::Split::Train => Split::Train,
-            },
+            split: super::split(args.split),
             limit: args.limit,
             shard: args.shard.map(|shard| (shard.index, shard.count)),
         },

@@ -68,7 +68,7 @@ pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -
     replace(path, &write_safetensors(&[(KEY.to_owned(), text)].into(), &plain)?)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 ///
