@@ -68,6 +68,10 @@ pub fn approx_radii(logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: 
 }
 
 /// How many of a batch are correct, and how many with a radius.
+///
+/// # Panics
+///
+/// Never: a number of samples is not negative.
 #[must_use]
 pub fn count(logits: &Tensor, labels: &Tensor, distances: &Tensor, gain: f64, radius: f64) -> (usize, usize) {
     let correct = logits.argmax(1, false).eq_tensor(labels);
