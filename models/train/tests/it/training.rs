@@ -385,6 +385,29 @@ fn data_and_network_must_fit() {
     assert!(matches!(refused, Err(TrainError::Config(_))), "{refused:?}");
 }
 
+/// The same training on a GPU, where there is one.
+#[test]
+fn a_gpu_learns_what_a_cpu_learns() {
+    let _alone = common::start();
+    if tch::Cuda::device_count() == 0 {
+        eprintln!("skipped: there is no CUDA device");
+        return;
+    }
+    let mut config = config();
+    config.loss = serde_json::from_value(json!({ "kind": "cross-entropy", "temperature": 0.5 })).unwrap();
+    config.optimizer = serde_json::from_value(json!({ "kind": "sgd", "rate": 0.1 })).unwrap();
+    let losses = [Device::Cpu, Device::Cuda(0)].map(|device| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task(config.clone(), folder.path());
+        task.device = device;
+        train(&task)
+    });
+    for (cpu, gpu) in losses[0].iter().zip(&losses[1]) {
+        // another order of summation in float32
+        assert!((cpu - gpu).abs() < 1e-3 * cpu.abs(), "{cpu} {gpu}");
+    }
+}
+
 /// Starts the program with a job; its standard input stays open as long as the child is held.
 fn spawn(task: Train, variables: &[(&str, String)]) -> Child {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lipcert-train"))
