@@ -51,11 +51,11 @@ fn by_models(path: &Path, input: [usize; 3], images: &Tensor) -> Tensor {
 
 #[test]
 fn every_kind() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in common::cases() {
-        let file = case.file();
+        let file = case.file(&alone);
         let mut network = common::open(file.path(), case.input());
-        let images = case.images(3, 11);
+        let images = case.images(&alone, 3, 11);
         let outputs = no_grad(|| {
             network.derive();
             network.logits(&images)
@@ -73,13 +73,13 @@ fn every_kind() {
 /// In float32 a norm is found less closely, and the outputs are still those of float64 to a few digits.
 #[test]
 fn norms_in_float32() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in common::cases() {
         if !case.kinds().any(|kind| kind.starts_with("cpl")) {
             continue;
         }
-        let file = case.file();
-        let images = case.images(3, 11);
+        let file = case.file(&alone);
+        let images = case.images(&alone, 3, 11);
         let outputs = [Kind::Float, Kind::Double].map(|kind| {
             let mut network = common::open_as(file.path(), case.input(), kind);
             no_grad(|| {
@@ -94,12 +94,12 @@ fn norms_in_float32() {
 /// Which of the four it is depends on the kernel.
 #[test]
 fn the_least_of_four_norms() {
-    let _alone = common::start();
+    let alone = common::start();
     let least = |case: &common::Case| !case.described() && case.kinds().any(|kind| kind == "skew-exponential");
     let case = common::cases().into_iter().find(least).unwrap();
-    let images = case.images(2, 5);
+    let images = case.images(&alone, 2, 5);
     for seed in 0..6 {
-        let file = case.seeded(seed);
+        let file = case.seeded(&alone, seed);
         let mut network = common::open(file.path(), case.input());
         let expected = by_models(file.path(), case.input(), &images);
         let settled = no_grad(|| {

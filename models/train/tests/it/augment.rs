@@ -7,11 +7,10 @@ use lipcert_train::augment::{Augment, colour, geometry};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
-use crate::common;
+use crate::common::{self, Alone};
 
-fn images(count: i64, channels: i64, height: i64, width: i64) -> Tensor {
-    let _alone = common::start();
-    tch::manual_seed(1);
+fn images(alone: &Alone, count: i64, channels: i64, height: i64, width: i64) -> Tensor {
+    alone.seed(1);
     Tensor::rand([count, channels, height, width], (Kind::Double, Device::Cpu))
 }
 
@@ -34,10 +33,11 @@ fn each(numbers: &[f64]) -> Tensor {
 
 #[test]
 fn nothing_is_the_identity_and_draws_nothing() {
-    let images = images(4, 3, 6, 8);
-    tch::manual_seed(5);
+    let alone = common::start();
+    let images = images(&alone, 4, 3, 6, 8);
+    alone.seed(5);
     let next = Tensor::rand([1], (Kind::Double, Device::Cpu));
-    tch::manual_seed(5);
+    alone.seed(5);
     for table in [json!({}), json!({"jitter": {}})] {
         assert_eq!(augment(table).apply(&images, 0..4, 4), images);
     }
@@ -46,10 +46,11 @@ fn nothing_is_the_identity_and_draws_nothing() {
 
 #[test]
 fn parts_see_what_the_whole_sees() {
-    let images = images(7, 3, 6, 8);
+    let alone = common::start();
+    let images = images(&alone, 7, 3, 6, 8);
     let augment = augment(everything());
     let part = |start: usize, end: usize| {
-        tch::manual_seed(11);
+        alone.seed(11);
         let (from, length) = (i64::try_from(start).unwrap(), i64::try_from(end - start).unwrap());
         augment.apply(&images.narrow(0, from, length), start..end, 7)
     };
@@ -58,7 +59,7 @@ fn parts_see_what_the_whole_sees() {
     assert!(common::difference(&whole, &images) > 0.1);
     // the images are changed in ways of their own
     let same = images.narrow(0, 0, 1).expand([7, 3, 6, 8], false).copy();
-    tch::manual_seed(11);
+    alone.seed(11);
     let changed = augment.apply(&same, 0..7, 7);
     for index in 1..7 {
         assert_ne!(changed.select(0, 0), changed.select(0, index));
@@ -67,7 +68,8 @@ fn parts_see_what_the_whole_sees() {
 
 #[test]
 fn mirror_twice() {
-    let images = images(3, 2, 4, 5);
+    let alone = common::start();
+    let images = images(&alone, 3, 2, 4, 5);
     let mirrored = Tensor::from_slice(&[true, false, true]);
     let once = geometry::mirror(&images, &mirrored);
     assert_eq!(geometry::mirror(&once, &mirrored), images);
@@ -77,7 +79,8 @@ fn mirror_twice() {
 
 #[test]
 fn half_of_the_images_are_mirrored() {
-    let images = images(1, 1, 2, 2).expand([1000, 1, 2, 2], false).copy();
+    let alone = common::start();
+    let images = images(&alone, 1, 1, 2, 2).expand([1000, 1, 2, 2], false).copy();
     let config: config::Augment = serde_json::from_value(json!({"flip": true})).unwrap();
     let changed = Augment::new(&config, [1, 2, 2]).unwrap().apply(&images, 0..1000, 1000);
     let count = changed
@@ -91,7 +94,8 @@ fn half_of_the_images_are_mirrored() {
 
 #[test]
 fn crops_are_cut_from_reflected_images() {
-    let images = images(25, 2, 5, 6);
+    let alone = common::start();
+    let images = images(&alone, 25, 2, 5, 6);
     let (right, down) = (
         Tensor::arange(25, (Kind::Int64, Device::Cpu)).remainder(5),
         Tensor::arange(25, (Kind::Int64, Device::Cpu)).divide_scalar_mode(5, "floor"),
@@ -107,7 +111,10 @@ fn crops_are_cut_from_reflected_images() {
 
 #[test]
 fn every_crop_is_drawn() {
-    let images = Tensor::cat(&[images(1, 1, 6, 8); 1], 0).expand([400, 1, 6, 8], false).copy();
+    let alone = common::start();
+    let images = Tensor::cat(&[images(&alone, 1, 1, 6, 8); 1], 0)
+        .expand([400, 1, 6, 8], false)
+        .copy();
     let config: config::Augment = serde_json::from_value(json!({"crop": 1})).unwrap();
     let changed = Augment::new(&config, [1, 6, 8]).unwrap().apply(&images, 0..400, 400);
     let (distinct, _, counts) = changed.unique_dim(0, true, false, true);
@@ -117,7 +124,8 @@ fn every_crop_is_drawn() {
 
 #[test]
 fn a_quarter_of_a_turn() {
-    let images = images(2, 3, 5, 5);
+    let alone = common::start();
+    let images = images(&alone, 2, 3, 5, 5);
     let zero = each(&[0.0, 0.0]);
     let turned = geometry::turn(&images, &each(&[FRAC_PI_2, -FRAC_PI_2]), &zero, &zero);
     assert!(common::difference(&turned.select(0, 0), &images.select(0, 0).rot90(1, [1, 2])) < 1e-12);
@@ -126,7 +134,8 @@ fn a_quarter_of_a_turn() {
 
 #[test]
 fn a_turn_keeps_the_shape_of_what_is_in_a_wide_image() {
-    let square = images(1, 1, 4, 4);
+    let alone = common::start();
+    let square = images(&alone, 1, 1, 4, 4);
     let wide = square.constant_pad_nd([2, 2, 0, 0]);
     let zero = each(&[0.0]);
     let turned = geometry::turn(&wide, &each(&[FRAC_PI_2]), &zero, &zero);
@@ -136,7 +145,8 @@ fn a_turn_keeps_the_shape_of_what_is_in_a_wide_image() {
 
 #[test]
 fn shifts_move_right_and_down_and_leave_black() {
-    let images = images(1, 2, 4, 8);
+    let alone = common::start();
+    let images = images(&alone, 1, 2, 4, 8);
     let moved = geometry::turn(&images, &each(&[0.0]), &each(&[0.25]), &each(&[0.5]));
     let expected = images.narrow(2, 0, 2).narrow(3, 0, 6).constant_pad_nd([2, 0, 2, 0]);
     assert!(common::difference(&moved, &expected) < 1e-12);
@@ -149,7 +159,8 @@ fn shifts_move_right_and_down_and_leave_black() {
 
 #[test]
 fn jitter_keeps_the_range() {
-    let images = images(50, 3, 6, 8);
+    let alone = common::start();
+    let images = images(&alone, 50, 3, 6, 8);
     let table = json!({"jitter": {"brightness": [0.0, 3.0], "contrast": [0.0, 4.0], "saturation": [0.0, 5.0], "hue": 0.5}});
     let changed = augment(table).apply(&images, 0..50, 50);
     assert!(changed.min().double_value(&[]) >= 0.0 && changed.max().double_value(&[]) <= 1.0);
@@ -201,7 +212,8 @@ fn hues_by_hand() {
 
 #[test]
 fn half_a_circle_twice() {
-    let images = images(2, 3, 6, 8);
+    let alone = common::start();
+    let images = images(&alone, 2, 3, 6, 8);
     let (there, back) = (each(&[0.5, -0.5]), each(&[0.5, 0.5]));
     let twice = colour::hue(&colour::hue(&images, &there), &back);
     assert!(common::difference(&twice, &images) < 1e-12);
@@ -210,7 +222,8 @@ fn half_a_circle_twice() {
 
 #[test]
 fn one_channel_has_no_colour() {
-    let images = images(2, 1, 6, 8);
+    let alone = common::start();
+    let images = images(&alone, 2, 1, 6, 8);
     let factor = each(&[0.3, 2.0]);
     assert_eq!(colour::saturation(&images, &factor), images);
     assert_eq!(colour::hue(&images, &factor), images);

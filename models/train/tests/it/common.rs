@@ -18,12 +18,31 @@ use tempfile::NamedTempFile;
 /// libtorch has one generator of random numbers and one number of threads, where the program has one job; tests of it run one after the other.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// One thread, and libtorch opened the way the program opens it; no other test runs as long as the guard is held.
-pub(crate) fn start() -> MutexGuard<'static, ()> {
+/// One thread, and libtorch opened the way the program opens it; no other test uses libtorch as long as this is held.
+pub(crate) fn start() -> Alone {
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = device::open();
     tch::set_num_threads(1);
-    alone
+    Alone { _guard: alone }
+}
+
+/// Held by the one test that uses libtorch; only its holder can draw random numbers.
+pub(crate) struct Alone {
+    _guard: MutexGuard<'static, ()>,
+}
+
+impl Alone {
+    /// Starts the generator anew.
+    #[expect(clippy::unused_self, reason = "the generator belongs to who holds the guard")]
+    pub(crate) fn seed(&self, seed: i64) {
+        tch::manual_seed(seed);
+    }
+
+    /// Numbers of the normal distribution, in float64.
+    pub(crate) fn normal(&self, seed: i64, size: &[i64]) -> Tensor {
+        self.seed(seed);
+        Tensor::randn(size, (Kind::Double, Device::Cpu))
+    }
 }
 
 /// The test samples of the digits.
@@ -125,13 +144,13 @@ impl Case {
     }
 
     /// A file with random numbers.
-    pub(crate) fn file(&self) -> NamedTempFile {
-        self.seeded(7)
+    pub(crate) fn file(&self, alone: &Alone) -> NamedTempFile {
+        self.seeded(alone, 7)
     }
 
     /// A file with the random numbers of a seed.
-    pub(crate) fn seeded(&self, seed: i64) -> NamedTempFile {
-        tch::manual_seed(seed);
+    pub(crate) fn seeded(&self, alone: &Alone, seed: i64) -> NamedTempFile {
+        alone.seed(seed);
         let architecture = self.architecture();
         let tensors = parameters::of(&architecture).into_iter().map(|parameter| PlainTensor {
             values: Vec::try_from(random(architecture.layers[parameter.layer].plan, &parameter).flatten(0, -1)).unwrap(),
@@ -144,15 +163,14 @@ impl Case {
     }
 
     /// The network of a file, in float64.
-    pub(crate) fn network(&self) -> Network {
-        open(self.file().path(), self.input)
+    pub(crate) fn network(&self, alone: &Alone) -> Network {
+        open(self.file(alone).path(), self.input)
     }
 
     /// Random images.
-    pub(crate) fn images(&self, count: i64, seed: i64) -> Tensor {
-        tch::manual_seed(seed);
+    pub(crate) fn images(&self, alone: &Alone, count: i64, seed: i64) -> Tensor {
         let [channels, height, width] = self.input.map(|size| i64::try_from(size).unwrap());
-        Tensor::randn([count, channels, height, width], (Kind::Double, Device::Cpu))
+        alone.normal(seed, &[count, channels, height, width])
     }
 }
 

@@ -3,7 +3,7 @@
 use lipcert_train::Network;
 use tch::{Kind, Tensor, no_grad};
 
-use crate::common::{self, Case};
+use crate::common::{self, Alone, Case};
 
 /// Distance of the two points of a difference; its error is of the order of its square.
 const STEP: f64 = 1e-5;
@@ -31,9 +31,9 @@ fn total(network: &mut Network, batches: &[Tensor; 2]) -> f64 {
 }
 
 /// Compares the gradients after two passes and one pull with differences.
-fn check(case: &Case) {
-    let mut network = case.network();
-    let batches = [case.images(2, 3), case.images(3, 4)].map(|images| images.set_requires_grad(true));
+fn check(case: &Case, alone: &Alone) {
+    let mut network = case.network(alone);
+    let batches = [case.images(alone, 2, 3), case.images(alone, 3, 4)].map(|images| images.set_requires_grad(true));
     // some of the power iterations have two singular values close together
     settle(&mut network, 400);
     for which in 0..2 {
@@ -75,15 +75,15 @@ fn check(case: &Case) {
 
 #[test]
 fn every_kind() {
-    let _alone = common::start();
-    common::cases().iter().for_each(check);
+    let alone = common::start();
+    common::cases().iter().for_each(|case| check(case, &alone));
 }
 
 #[test]
 fn what_is_computed_does_not_move() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in common::cases() {
-        let network = case.network();
+        let network = case.network(&alone);
         let still: Vec<String> = network
             .parameters()
             .iter()
@@ -108,7 +108,7 @@ fn what_is_computed_does_not_move() {
 /// A root has no slope at zero, but the layers have one there, or take 0 for it.
 #[test]
 fn zeros_have_finite_gradients() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in common::cases() {
         let roots = |kind: &str| {
             matches!(
@@ -119,7 +119,7 @@ fn zeros_have_finite_gradients() {
         if !case.kinds().any(roots) {
             continue;
         }
-        let mut network = case.network();
+        let mut network = case.network(&alone);
         for (parameter, tensor) in network.parameters().iter() {
             if matches!(parameter.field, "weight" | "kernel") {
                 // the first row and the first column
@@ -129,7 +129,7 @@ fn zeros_have_finite_gradients() {
                 });
             }
         }
-        let images = case.images(2, 3);
+        let images = case.images(&alone, 2, 3);
         let images = images.zeros_like().set_requires_grad(true);
         network.derive();
         network.logits(&images).square().sum(None::<Kind>).backward();
@@ -146,13 +146,13 @@ fn zeros_have_finite_gradients() {
 /// The closed form of the row sums in blocks: more rows than one block has.
 #[test]
 fn row_sums_of_many_rows() {
-    let _alone = common::start();
-    tch::manual_seed(5);
+    let alone = common::start();
+    alone.seed(5);
     let options = (Kind::Double, tch::Device::Cpu);
     let case = common::wide(700, 3);
-    let mut network = case.network();
+    let mut network = case.network(&alone);
     network.derive();
-    let images = case.images(2, 3);
+    let images = case.images(&alone, 2, 3);
     let outputs = network.logits(&images);
     let direction = Tensor::randn(outputs.size(), options);
     (outputs * &direction).sum(None::<Kind>).backward();

@@ -6,11 +6,11 @@ use lipcert_models::training::parameters;
 use lipcert_train::{Network, initial};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::common::{self, Case};
+use crate::common::{self, Alone, Case};
 
 /// The network of a case with fresh numbers.
-fn fresh(case: &Case) -> Network {
-    tch::manual_seed(1);
+fn fresh(case: &Case, alone: &Alone) -> Network {
+    alone.seed(1);
     let architecture = case.architecture();
     let tensors = parameters::of(&architecture).into_iter().map(|parameter| {
         let numbers = initial::draw(architecture.layers[parameter.layer].plan, &parameter);
@@ -31,10 +31,10 @@ fn length(batch: &Tensor) -> Tensor {
 }
 
 /// The least, the mean and the largest factor by which a network changes distances.
-fn factors(network: &mut Network, case: &Case) -> [f64; 3] {
+fn factors(network: &mut Network, case: &Case, alone: &Alone) -> [f64; 3] {
     // with the divisors of a training
     network.derive();
-    let (first, second) = (case.images(20, 3), case.images(20, 4));
+    let (first, second) = (case.images(alone, 20, 3), case.images(alone, 20, 4));
     let factors = no_grad(|| length(&(network.logits(&first) - network.logits(&second))) / length(&(&first - &second)));
     [factors.min(), factors.mean(None::<Kind>), factors.max()].map(|factor| factor.double_value(&[]))
 }
@@ -42,9 +42,9 @@ fn factors(network: &mut Network, case: &Case) -> [f64; 3] {
 /// No kind with a bound stretches distances when training begins, and none lets a signal vanish.
 #[test]
 fn distances_are_about_kept() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in common::cases().into_iter().filter(Case::described) {
-        let [_, mean, most] = factors(&mut fresh(&case), &case);
+        let [_, mean, most] = factors(&mut fresh(&case, &alone), &case, &alone);
         // plain weights, rows that are normalised one by one, and a slope above 1
         let free = case
             .kinds()
@@ -58,11 +58,11 @@ fn distances_are_about_kept() {
 /// Where there are as many outputs as inputs or more, a layer that can be an isometry starts as one.
 #[test]
 fn isometries() {
-    let _alone = common::start();
+    let alone = common::start();
     for kind in ["aol", "spectral", "bjorck", "cayley"] {
         for outputs in [6, 9] {
             let case = common::dense(kind, outputs, 6);
-            let [least, _, most] = factors(&mut fresh(&case), &case);
+            let [least, _, most] = factors(&mut fresh(&case, &alone), &case, &alone);
             // float32 numbers in a file
             assert!(
                 (least - 1.0).abs() < 1e-5 && (most - 1.0).abs() < 1e-5,
@@ -73,7 +73,7 @@ fn isometries() {
     for kind in ["aol-conv", "spectral-conv", "convolution"] {
         for outputs in [4, 7] {
             let case = common::convolution(kind, outputs, [4, 5, 6]);
-            let [least, _, most] = factors(&mut fresh(&case), &case);
+            let [least, _, most] = factors(&mut fresh(&case, &alone), &case, &alone);
             assert!(
                 (least - 1.0).abs() < 1e-5 && (most - 1.0).abs() < 1e-5,
                 "{kind} {outputs}: {least} {most}"
@@ -85,9 +85,9 @@ fn isometries() {
 /// Fewer outputs than inputs: the scaling by row sums changes nothing, so that the rows are orthonormal.
 #[test]
 fn almost_orthogonal_columns_stand_in_turn() {
-    let _alone = common::start();
+    let alone = common::start();
     let case = common::dense("aol", 4, 10);
-    let mut network = fresh(&case);
+    let mut network = fresh(&case, &alone);
     network.derive();
     let basis = Tensor::eye(10, (Kind::Double, tch::Device::Cpu)).view([10, 1, 1, 10]);
     let weight = no_grad(|| network.logits(&basis)).tr();

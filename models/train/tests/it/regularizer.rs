@@ -10,12 +10,6 @@ fn assert_close(found: &Tensor, expected: f64) {
     assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
 }
 
-fn random(seed: i64, size: &[i64]) -> Tensor {
-    let _alone = common::start();
-    tch::manual_seed(seed);
-    Tensor::randn(size, (Kind::Double, Device::Cpu))
-}
-
 #[test]
 fn certificate_by_hand() {
     let _alone = common::start();
@@ -48,7 +42,8 @@ fn certificate_of_equal_rows_is_a_number() {
 
 #[test]
 fn curvature_is_the_largest_eigenvalue() {
-    let (first, second) = (random(3, &[7, 5]), random(4, &[3, 7]));
+    let alone = common::start();
+    let (first, second) = (alone.normal(3, &[7, 5]), alone.normal(4, &[3, 7]));
     let mut expected = 0.0;
     for label in 0..3 {
         for rival in (0..3).filter(|rival| *rival != label) {
@@ -79,10 +74,11 @@ fn curvature_of_one_unit_is_its_second_derivative_at_the_bend() {
 
 #[test]
 fn curvature_has_the_gradient_of_its_value() {
-    let (first, second) = (random(7, &[5, 3]), random(8, &[3, 5]));
+    let alone = common::start();
+    let (first, second) = (alone.normal(7, &[5, 3]), alone.normal(8, &[3, 5]));
     let (first, second) = (first.set_requires_grad(true), second.set_requires_grad(true));
     regularizer::curvature(&first, &second, 1.0, 2000).backward();
-    let step = random(9, &[5, 3]) * 1e-5;
+    let step = alone.normal(9, &[5, 3]) * 1e-5;
     let value = |shift: &Tensor| regularizer::curvature(&(first.detach() + shift), &second.detach(), 1.0, 2000).double_value(&[]);
     let difference = (value(&step) - value(&-&step)) / 2.0;
     let predicted = (first.grad() * &step).sum(None::<Kind>).double_value(&[]);
@@ -95,7 +91,8 @@ fn curvature_has_the_gradient_of_its_value() {
 
 #[test]
 fn curvature_of_equal_rows_is_zero() {
-    let first = random(2, &[4, 3]).set_requires_grad(true);
+    let alone = common::start();
+    let first = alone.normal(2, &[4, 3]).set_requires_grad(true);
     let value = regularizer::curvature(&first, &first.ones_like().tr(), 1.0, 10);
     value.backward();
     assert_close(&value, 0.0);

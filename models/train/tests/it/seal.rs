@@ -118,11 +118,11 @@ fn load(path: &Path, input: [usize; 3]) -> Plain {
 
 #[test]
 fn a_sealed_file_is_proved() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in followed() {
         // the least of four norms is none of the operator, and the angle what it may be
         let least = !case.described() && case.kinds().any(|kind| kind == "skew-exponential");
-        let mut network = case.network();
+        let mut network = case.network(&alone);
         settle(&mut network);
         let file = common::written(&network.seal().unwrap().file().unwrap());
         let plain = load(file.path(), case.input());
@@ -140,11 +140,11 @@ fn a_sealed_file_is_proved() {
 
 #[test]
 fn a_sealed_network_is_the_trained_one() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in followed() {
-        let mut network = case.network();
+        let mut network = case.network(&alone);
         settle(&mut network);
-        let images = case.images(3, 2);
+        let images = case.images(&alone, 3, 2);
         let trained = no_grad(|| network.logits(&images));
         let mut sealed = network.seal().unwrap();
         let outputs = no_grad(|| {
@@ -160,19 +160,19 @@ fn a_sealed_network_is_the_trained_one() {
 /// A residual layer of zeros is the identity, and its file is one.
 #[test]
 fn zeros_are_sealed() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in followed() {
         if !case.kinds().any(|kind| kind.starts_with("cpl")) {
             continue;
         }
-        let mut network = case.network();
+        let mut network = case.network(&alone);
         for (_, tensor) in network.parameters().iter() {
             let _ = no_grad(|| tensor.shallow_clone().zero_());
         }
         network.derive();
         let file = common::written(&network.seal().unwrap().file().unwrap());
         let mut sealed = common::open(file.path(), case.input());
-        let images = case.images(2, 2);
+        let images = case.images(&alone, 2, 2);
         let outputs = no_grad(|| {
             sealed.derive();
             sealed.logits(&images)
@@ -184,11 +184,11 @@ fn zeros_are_sealed() {
 /// What training writes into `sigma` is what it divides by.
 #[test]
 fn a_followed_norm_is_stored() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in followed().into_iter().filter(Case::stores_a_norm) {
-        let mut network = case.network();
+        let mut network = case.network(&alone);
         settle(&mut network);
-        let images = case.images(3, 2);
+        let images = case.images(&alone, 3, 2);
         let trained = no_grad(|| network.logits(&images));
         let evaluated = no_grad(|| {
             network.derive();
@@ -226,15 +226,15 @@ fn descend(network: &mut Network, images: &Tensor, steps: usize) {
 
 #[test]
 fn a_training_goes_on_from_its_state() {
-    let _alone = common::start();
+    let alone = common::start();
     for case in followed() {
         if case.name.contains("\"terms\":1}") {
             continue;
         }
-        let images = case.images(4, 9);
-        let mut straight = case.network();
+        let images = case.images(&alone, 4, 9);
+        let mut straight = case.network(&alone);
         descend(&mut straight, &images, 3);
-        let mut resumed = case.network();
+        let mut resumed = case.network(&alone);
         for (from, to) in [(straight.state(), resumed.state())] {
             assert!(from.iter().map(|(name, _)| name).eq(to.iter().map(|(name, _)| name)));
             for ((_, from), (_, to)) in from.iter().zip(to) {
