@@ -94,8 +94,8 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     let program = trainer::find()?;
     let first = place.is_none_or(|place| place.rank == 0);
     // held until the end: what is certified is what this training left
-    let _held = if first {
-        Some(take_folder(&plan.folder, options)?)
+    let mut held = if first {
+        Some(take_folder(&plan.folder, options, &[&plan.config.data.train, &plan.test])?)
     } else {
         std::fs::create_dir_all(&plan.folder).with_context(|| format!("cannot make the folder `{}`", plan.folder.display()))?;
         None
@@ -108,13 +108,14 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     let mut heard = Heard::default();
     let mut removed = Ok(());
     let answer = trainer::ask(&program, &Job::Train(Box::new(task)), progress, &mut |event| {
-        if let Event::Started { done, .. } = &event
-            && first
-            && options.resume
-        {
-            // Only now it is certain that there is a training to go on with.
-            removed = remove_results(&plan.folder);
-            heard.epochs = folder::epochs(&plan.folder, *done);
+        if let (Event::Started { done, .. }, Some(held)) = (&event, &mut held) {
+            // Only now it is certain that there is a training, or one to go on with.
+            if options.resume {
+                removed = remove_results(&plan.folder);
+                heard.epochs = folder::epochs(&plan.folder, *done);
+            } else {
+                removed = held.begun();
+            }
         }
         heard.event(event, progress);
     })?;
@@ -134,7 +135,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
         certificate = outcome.certificate;
         let counted = plan.certify(&file, &ModelOptions::default(), options, &unhurried)?;
         let proved = &outcome.verified.model.sha256;
-        if sha256.is_some_and(|left| left != *proved) || counted.model.sha256 != *proved {
+        if sha256.as_ref() != Some(proved) || counted.model.sha256 != *proved {
             bail!("`{}` is not the file that the training left", file.display());
         }
         verified = Some(outcome.verified);
@@ -237,17 +238,28 @@ impl Plan {
             }
             None => config.data.train.clone(),
         };
-        let shape = open(&test, data::Split::Test, config.certify.limit)?.shape();
-        if shape != train.shape() {
+        let tested = open(&test, data::Split::Test, config.certify.limit)?;
+        if tested.shape() != train.shape() {
             bail!(
-                "`{test}` has samples of shape {shape:?}, `{}` of {:?}",
+                "`{test}` has samples of shape {:?}, `{}` of {:?}",
+                tested.shape(),
                 config.data.train,
                 train.shape()
             );
         }
+        let require_classes = |logits: usize, named: &dyn Fn() -> String| {
+            for (dataset, spec) in [(&train, &config.data.train), (&tested, &test)] {
+                if logits < dataset.classes() {
+                    bail!("{} has {logits} logits, `{spec}` has {} classes", named(), dataset.classes());
+                }
+            }
+            Ok(())
+        };
         match (&config.network, &options.start) {
             (Some(network), None) => {
-                Recipe::new(network, train.shape(), train.classes()).map_err(|cause| source.refuse_network(&cause))?;
+                let recipe =
+                    Recipe::new(network, train.shape(), train.classes()).map_err(|cause| source.refuse_network(&cause))?;
+                require_classes(recipe.outputs, &|| format!("`{}`: the network", source.path))?;
                 if config.finetune.is_some() {
                     let why = "`finetune` is for `lipcert finetune`: a fresh network moves as a whole";
                     return Err(source.place("finetune", why));
@@ -255,14 +267,7 @@ impl Plan {
             }
             (None, Some((model, read))) => {
                 let logits = super::load::load(model, read, Some(train.shape()))?.network.map.classes();
-                if logits < train.classes() {
-                    bail!(
-                        "`{}` has {logits} logits, `{}` has {} classes",
-                        model.display(),
-                        config.data.train,
-                        train.classes()
-                    );
-                }
+                require_classes(logits, &|| format!("`{}`", model.display()))?;
             }
             (None, None) => bail!("`{}`: `network` is missing: there is no model to go on from", source.path),
             (Some(_), Some(_)) => {

@@ -282,6 +282,11 @@ fn old_results_do_not_survive_a_new_training() {
     assert_eq!((holds(&results), holds(&training), holds(&others)), (0, 4, 2));
     assert_eq!(bench.run(&with(&["--force"])).status, Some(2));
     assert_eq!((holds(&training), holds(&others)), (0, 2));
+    assert_eq!(
+        fs::read_dir(bench.path("out")).unwrap().count(),
+        others.len(),
+        "nothing else is left"
+    );
     // An input that lies in the folder is not taken away.
     fs::copy(
         root("tests/fixtures/sll_digits/digits.safetensors"),
@@ -292,6 +297,54 @@ fn old_results_do_not_survive_a_new_training() {
     let ran = bench.run(&["finetune", "out/model.safetensors", "tune.toml", "-o", "out", "--force"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");
     assert!(bench.path("out/model.safetensors").exists());
+    // So are data, whatever their name.
+    write_npz(&bench.path("out/state.safetensors"), 10);
+    let data = "npz:out/state.safetensors";
+    for named in [
+        ["--data", "digits", "--test-data", data],
+        ["--data", data, "--test-data", "digits"],
+    ] {
+        let ran = bench.run(&[TRAIN.as_slice(), &named, &["--force"]].concat());
+        assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");
+        assert!(bench.path("out/state.safetensors").exists());
+    }
+}
+
+/// What an earlier training left is gone only when the new one is at work.
+#[test]
+fn a_training_that_never_begins_takes_nothing_away() {
+    let files = [
+        "model.safetensors",
+        "state.safetensors",
+        "log.jsonl",
+        "train.json",
+        "events.out.tfevents.1.lipcert.2.0",
+    ];
+    let failed = Event::Failed {
+        message: "there is no CUDA device".to_owned(),
+    };
+    let bench = Bench::new(&("ls -A out > during\n".to_owned() + &say(&[failed])));
+    fs::create_dir(bench.path("out")).unwrap();
+    for name in files {
+        bench.write(&format!("out/{name}"), name);
+    }
+    let forced = with(&["--force", "--device", "cuda:0"]);
+    let ran = bench.run(&forced);
+    assert!(ran.status == Some(2) && ran.stderr.contains("no CUDA device"), "{ran:?}");
+    // out of the way of the program, and back
+    assert!(
+        !bench.read("during").contains("model.safetensors"),
+        "{}",
+        bench.read("during")
+    );
+    for name in files {
+        assert_eq!(bench.read(&format!("out/{name}")), name);
+    }
+    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), files.len());
+    // What it wrote before it failed is worth less than what was there.
+    bench.write("bin/script.sh", "echo new > out/log.jsonl; exit 1");
+    assert_eq!(bench.run(&forced).status, Some(2));
+    assert_eq!(bench.read("out/log.jsonl"), "log.jsonl");
 }
 
 /// Two trainings do not share a folder, and a file that another program put there is nobody's result.
@@ -312,6 +365,17 @@ fn the_folder_is_one_training_s() {
         best: None,
     };
     bench.write("bin/script.sh", &(say(&[started()]) + &leave_model() + &say(&[other])));
+    let ran = bench.run(&with(&["--force"]));
+    assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
+    assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
+    // Nor is one that the training does not speak of.
+    let silent = Event::Finished {
+        file: "out/model.safetensors".into(),
+        sha256: None,
+        stopped: true,
+        best: None,
+    };
+    bench.write("bin/script.sh", &(say(&[started()]) + &leave_model() + &say(&[silent])));
     let ran = bench.run(&with(&["--force"]));
     assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
     assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
@@ -468,17 +532,36 @@ fn fine_tuning_shows_before_and_after() {
     let ran = bench.run(&["finetune", model, "config.toml", "-o", "other"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("line 4: `network`"), "{ran:?}");
     // Ten logits are too few for eleven classes.
-    let mut file = NpzWriter::new(fs::File::create(bench.path("many.npz")).unwrap());
-    file.add_array("x", &Array4::<f32>::from_elem((22, 1, 8, 8), 0.5)).unwrap();
-    file.add_array("y", &Array1::from_iter((0..22).map(|place| place % 11)))
-        .unwrap();
-    file.finish().unwrap();
+    write_npz(&bench.path("many.npz"), 11);
     let many = ["--data", "npz:many.npz", "--test-data", "npz:many.npz"];
     let ran = bench.run(&[["finetune", model, "tune.toml", "-o", "other"].as_slice(), &many].concat());
     assert!(ran.status == Some(2) && ran.stderr.contains("has 10 logits"), "{ran:?}");
     assert!(!bench.path("other").exists());
+    // Nor can they be certified on.
+    let tested = ["--test-data", "npz:many.npz"];
+    let ran = bench.run(&[["finetune", model, "tune.toml", "-o", "other"].as_slice(), &tested].concat());
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("has 10 logits, `npz:many.npz` has 11 classes"),
+        "{ran:?}"
+    );
+    let ran = bench.run(&[["train", "config.toml", "-o", "other"].as_slice(), &tested].concat());
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("`config.toml`: the network has 10 logits"),
+        "{ran:?}"
+    );
+    assert!(!bench.path("other").exists());
     let ran = bench.run(&["finetune", "nothing.pth", "tune.toml", "-o", "other"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("nothing.pth"), "{ran:?}");
+}
+
+/// Grey images of the shape of the digits, with labels of so many classes.
+fn write_npz(path: &Path, classes: u64) {
+    let count = usize::try_from(2 * classes).unwrap();
+    let mut file = NpzWriter::new(fs::File::create(path).unwrap());
+    file.add_array("x", &Array4::<f32>::from_elem((count, 1, 8, 8), 0.5)).unwrap();
+    file.add_array("y", &Array1::from_iter((0..2 * classes).map(|place| place % classes)))
+        .unwrap();
+    file.finish().unwrap();
 }
 
 /// The program itself, on a few samples: what it leaves is certified, and a training that is taken up again goes on.

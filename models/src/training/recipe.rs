@@ -93,6 +93,8 @@ pub struct Recipe {
     pub architecture: Architecture,
     /// Names and shapes, float32, in the order of the layers.
     pub tensors: Vec<TensorInfo>,
+    /// Number of logits; at least the number of classes.
+    pub outputs: usize,
 }
 
 /// Why a description is no network.
@@ -222,15 +224,15 @@ impl Recipe {
                 walk.layer(&kind, entry.clone()).map_err(refuse)?;
             }
         }
-        match walk.shape {
-            Shape::Flat(outputs) if outputs >= classes => {}
+        let outputs = match walk.shape {
+            Shape::Flat(outputs) if outputs >= classes => outputs,
             other => {
                 return Err(RecipeError::Output {
                     classes,
                     found: other.sizes(),
                 });
             }
-        }
+        };
         let declaration = json!({
             "schema": "lipcert/architecture/1",
             "name": name.as_deref().unwrap_or(NAME),
@@ -242,6 +244,7 @@ impl Recipe {
         Ok(Self {
             architecture: Architecture::from_tensors(&walk.tensors, &metadata)?,
             tensors: walk.tensors,
+            outputs,
         })
     }
 }
