@@ -20,6 +20,7 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{libraries}");
     println!("cargo:rerun-if-changed=src/distributed");
     println!("cargo:rerun-if-changed=src/precision.cpp");
+    println!("cargo:rerun-if-changed=src/version.cpp");
     for name in ["LIBTORCH_INCLUDE", "LIBTORCH_CXX11_ABI"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
@@ -46,5 +47,6 @@ fn main() {
         .define("USE_C10D_GLOO", None)
         .file("src/distributed/group.cpp")
         .file("src/precision.cpp")
+        .file("src/version.cpp")
         .compile("lipcert_group");
 }

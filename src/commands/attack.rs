@@ -173,7 +173,11 @@ mod tests {
         let attacked = Attacked {
             schema: AttackSchema::V1,
             tool: Tool::current(),
-            verdict: if contradictions.is_empty() { certified.verdict } else { Verdict::NotCertified },
+            verdict: if contradictions.is_empty() {
+                certified.verdict
+            } else {
+                Verdict::NotCertified
+            },
             assumptions: Vec::new(),
             semantics: Semantics::Real,
             command: "test".to_owned(),
@@ -222,7 +226,10 @@ mod tests {
     #[test]
     fn an_input_within_a_certified_radius_is_a_fault() {
         let targets = Targets::default();
-        assert_eq!(targets.publish(outcome(Vec::new()), false, &output()).unwrap(), Status::Proved);
+        assert_eq!(
+            targets.publish(outcome(Vec::new()), false, &output()).unwrap(),
+            Status::Proved
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let reserve = |name: &str| Target::reserve(&path(name), false).unwrap();
@@ -260,7 +267,13 @@ mod tests {
         assert_eq!(std::fs::read(kept).unwrap(), b"inputs");
         std::fs::remove_file(kept).unwrap();
         let words = fault(&outcome.attacked).unwrap().to_string();
-        for part in ["sample 7 of class 3", "certified at 0.5", "distance 0.25", "row 11", "fault of lipcert"] {
+        for part in [
+            "sample 7 of class 3",
+            "certified at 0.5",
+            "distance 0.25",
+            "row 11",
+            "fault of lipcert",
+        ] {
             assert!(words.contains(part), "{words}");
         }
     }

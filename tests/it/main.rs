@@ -27,6 +27,8 @@ mod explore_hostile;
 #[cfg(test)]
 mod families;
 #[cfg(test)]
+mod finetune;
+#[cfg(test)]
 mod formula;
 #[cfg(test)]
 mod hostile;
@@ -40,6 +42,10 @@ mod reference;
 mod residual_block;
 #[cfg(test)]
 mod train;
+#[cfg(test)]
+mod train_folder;
+#[cfg(test)]
+mod train_whole;
 #[cfg(test)]
 mod trainer;
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! `lipcert train` and `lipcert finetune`, with a stand-in for the program that trains; and once with the program itself.
+//! `lipcert train`, with a stand-in for the program that trains.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,11 +12,10 @@ use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
 
 use crate::cli::{Ran, lipcert_in};
-use crate::reference::root;
 use crate::trainer::{Bench, CONFIG, epoch, finished, leave_model, say, started, step};
 
 /// A stand-in that trains well.
-fn good() -> Bench {
+pub(crate) fn good() -> Bench {
     let warning = Event::Warning {
         message: "the rate is high".to_owned(),
     };
@@ -25,10 +23,20 @@ fn good() -> Bench {
     Bench::new(&format!("{before}{}{}", leave_model(), say(&[finished(false)])))
 }
 
-const TRAIN: [&str; 4] = ["train", "config.toml", "-o", "out"];
+pub(crate) const TRAIN: [&str; 4] = ["train", "config.toml", "-o", "out"];
 
-fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     TRAIN.iter().chain(more).copied().collect()
+}
+
+/// Grey images of the shape of the digits, with labels of so many classes.
+pub(crate) fn write_npz(path: &Path, classes: u64) {
+    let count = usize::try_from(2 * classes).unwrap();
+    let mut file = NpzWriter::new(fs::File::create(path).unwrap());
+    file.add_array("x", &Array4::<f32>::from_elem((count, 1, 8, 8), 0.5)).unwrap();
+    file.add_array("y", &Array1::from_iter((0..2 * classes).map(|place| place % classes)))
+        .unwrap();
+    file.finish().unwrap();
 }
 
 #[test]
@@ -223,164 +231,6 @@ fn configurations_that_are_refused() {
     assert_eq!(ran.status, Some(2), "{ran:?}");
 }
 
-#[test]
-fn a_folder_with_files_is_not_overwritten() {
-    let bench = good();
-    assert_eq!(bench.run(&TRAIN).status, Some(0));
-    fs::remove_file(bench.path("job.json")).unwrap();
-    let ran = bench.run(&TRAIN);
-    assert_eq!(ran.status, Some(2), "{ran:?}");
-    assert!(
-        ran.stderr.contains("--force") && ran.stderr.contains("--resume"),
-        "{}",
-        ran.stderr
-    );
-    assert!(!bench.path("job.json").exists(), "it was started");
-    // There is a model, but no state to go on from.
-    let ran = bench.run(&with(&["--resume"]));
-    assert!(
-        ran.status == Some(2) && ran.stderr.contains("no `out/state.safetensors`"),
-        "{ran:?}"
-    );
-    assert!(bench.path("out/certificate.json").exists() && !bench.path("job.json").exists());
-    let ran = bench.run(&["train", "config.toml", "-o", "nowhere", "--resume"]);
-    assert!(ran.status == Some(2) && !bench.path("nowhere").exists(), "{ran:?}");
-    bench.write("out/state.safetensors", "state");
-    let ran = bench.run(&with(&["--resume"]));
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert!(matches!(bench.job(), Job::Train(job) if job.resume));
-    assert_eq!(bench.run(&with(&["--force"])).status, Some(0));
-}
-
-/// A certificate of an earlier model does not stand beside what came of a training that failed.
-#[test]
-fn old_results_do_not_survive_a_new_training() {
-    let results = ["certificate.json", "run.json", "report.html", "train.json"];
-    let training = [
-        "model.safetensors",
-        "state.safetensors",
-        "log.jsonl",
-        "events.out.tfevents.1700000000.lipcert.12.0",
-    ];
-    let others = ["mine", "events.out.tfevents.1700000000.mine.12.0"];
-    let bench = Bench::new("exit 1");
-    let holds = |names: &[&str]| {
-        names
-            .iter()
-            .filter(|name| bench.path(&format!("out/{name}")).exists())
-            .count()
-    };
-    fs::create_dir(bench.path("out")).unwrap();
-    for name in results.iter().chain(&training).chain(&others) {
-        bench.write(&format!("out/{name}"), "old");
-    }
-    // What did not begin leaves all as it was.
-    assert_eq!(bench.run(&with(&["--resume"])).status, Some(2));
-    assert_eq!((holds(&results), holds(&training), holds(&others)), (4, 4, 2));
-    bench.write("bin/script.sh", &(say(&[started()]) + "exit 1"));
-    assert_eq!(bench.run(&with(&["--resume"])).status, Some(2));
-    assert_eq!((holds(&results), holds(&training), holds(&others)), (0, 4, 2));
-    assert_eq!(bench.run(&with(&["--force"])).status, Some(2));
-    assert_eq!((holds(&training), holds(&others)), (0, 2));
-    assert_eq!(
-        fs::read_dir(bench.path("out")).unwrap().count(),
-        others.len(),
-        "nothing else is left"
-    );
-    // An input that lies in the folder is not taken away.
-    fs::copy(
-        root("tests/fixtures/sll_digits/digits.safetensors"),
-        bench.path("out/model.safetensors"),
-    )
-    .unwrap();
-    bench.write("tune.toml", &CONFIG.replace("[network]\npreset = \"digits-sll\"\n", ""));
-    let ran = bench.run(&["finetune", "out/model.safetensors", "tune.toml", "-o", "out", "--force"]);
-    assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");
-    assert!(bench.path("out/model.safetensors").exists());
-    // So are data, whatever their name.
-    write_npz(&bench.path("out/state.safetensors"), 10);
-    let data = "npz:out/state.safetensors";
-    for named in [
-        ["--data", "digits", "--test-data", data],
-        ["--data", data, "--test-data", "digits"],
-    ] {
-        let ran = bench.run(&[TRAIN.as_slice(), &named, &["--force"]].concat());
-        assert!(ran.status == Some(2) && ran.stderr.contains("another folder"), "{ran:?}");
-        assert!(bench.path("out/state.safetensors").exists());
-    }
-}
-
-/// What an earlier training left is gone only when the new one is at work.
-#[test]
-fn a_training_that_never_begins_takes_nothing_away() {
-    let files = [
-        "model.safetensors",
-        "state.safetensors",
-        "log.jsonl",
-        "train.json",
-        "events.out.tfevents.1.lipcert.2.0",
-    ];
-    let failed = Event::Failed {
-        message: "there is no CUDA device".to_owned(),
-    };
-    let bench = Bench::new(&("ls -A out > during\n".to_owned() + &say(&[failed])));
-    fs::create_dir(bench.path("out")).unwrap();
-    for name in files {
-        bench.write(&format!("out/{name}"), name);
-    }
-    let forced = with(&["--force", "--device", "cuda:0"]);
-    let ran = bench.run(&forced);
-    assert!(ran.status == Some(2) && ran.stderr.contains("no CUDA device"), "{ran:?}");
-    // out of the way of the program, and back
-    assert!(
-        !bench.read("during").contains("model.safetensors"),
-        "{}",
-        bench.read("during")
-    );
-    for name in files {
-        assert_eq!(bench.read(&format!("out/{name}")), name);
-    }
-    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), files.len());
-    // What it wrote before it failed is worth less than what was there.
-    bench.write("bin/script.sh", "echo new > out/log.jsonl; exit 1");
-    assert_eq!(bench.run(&forced).status, Some(2));
-    assert_eq!(bench.read("out/log.jsonl"), "log.jsonl");
-}
-
-/// Two trainings do not share a folder, and a file that another program put there is nobody's result.
-#[test]
-fn the_folder_is_one_training_s() {
-    let bench = Bench::new(&(say(&[started()]) + &leave_model() + &say(&[finished(false)])));
-    fs::create_dir(bench.path("out")).unwrap();
-    let lock = fs::File::create(bench.path("out/.lipcert-train.lock")).unwrap();
-    lock.lock().unwrap();
-    let ran = bench.run(&with(&["--force"]));
-    assert!(ran.status == Some(2) && ran.stderr.contains("another training"), "{ran:?}");
-    drop(lock);
-    assert_eq!(bench.run(&with(&["--force"])).status, Some(0));
-    let other = Event::Finished {
-        file: "out/model.safetensors".into(),
-        sha256: Some("00".repeat(32)),
-        stopped: false,
-        best: None,
-    };
-    bench.write("bin/script.sh", &(say(&[started()]) + &leave_model() + &say(&[other])));
-    let ran = bench.run(&with(&["--force"]));
-    assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
-    assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
-    // Nor is one that the training does not speak of.
-    let silent = Event::Finished {
-        file: "out/model.safetensors".into(),
-        sha256: None,
-        stopped: true,
-        best: None,
-    };
-    bench.write("bin/script.sh", &(say(&[started()]) + &leave_model() + &say(&[silent])));
-    let ran = bench.run(&with(&["--force"]));
-    assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
-    assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
-}
-
 /// A number that no epoch has is shown, not a fault.
 #[test]
 fn absurd_events_are_only_words() {
@@ -499,145 +349,4 @@ fn one_of_several_processes_certifies() {
     fs::remove_dir_all(bench.path("out")).unwrap();
     assert!(rank("0").first_line().starts_with("certified"));
     assert!(bench.path("out/certificate.json").exists());
-}
-
-#[test]
-fn fine_tuning_shows_before_and_after() {
-    let bench = good();
-    bench.write("tune.toml", &CONFIG.replace("[network]\npreset = \"digits-sll\"\n", ""));
-    let model = root("tests/fixtures/sll_digits/digits.pth");
-    let model = model.to_str().unwrap();
-    let tune = ["finetune", model, "tune.toml", "-o", "out", "--preprocess", "mean=0.3053"];
-    let ran = bench.run(&tune);
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    assert!(
-        ran.stdout.contains("fine-tuned:") && ran.stdout.contains("before"),
-        "{}",
-        ran.stdout
-    );
-    let json: serde_json::Value = serde_json::from_str(&bench.read("out/train.json")).unwrap();
-    assert_eq!(json["schema"], "lipcert/finetune/1");
-    assert_eq!(
-        (&json["before"]["correct"], &json["certify"]["correct"]),
-        (&339.into(), &339.into())
-    );
-    assert_eq!(json["before"]["model"]["format"], "torch-zip");
-    let Job::Train(job) = bench.job() else { panic!("another job") };
-    let start = job.start.unwrap();
-    assert_eq!(
-        (start.path.to_str(), start.preprocess.as_deref()),
-        (Some(model), Some("mean=0.3053"))
-    );
-    // A configuration with a network is not for this, and one without is not for `train`.
-    let ran = bench.run(&["finetune", model, "config.toml", "-o", "other"]);
-    assert!(ran.status == Some(2) && ran.stderr.contains("line 4: `network`"), "{ran:?}");
-    // Ten logits are too few for eleven classes.
-    write_npz(&bench.path("many.npz"), 11);
-    let many = ["--data", "npz:many.npz", "--test-data", "npz:many.npz"];
-    let ran = bench.run(&[["finetune", model, "tune.toml", "-o", "other"].as_slice(), &many].concat());
-    assert!(ran.status == Some(2) && ran.stderr.contains("has 10 logits"), "{ran:?}");
-    assert!(!bench.path("other").exists());
-    // Nor can they be certified on.
-    let tested = ["--test-data", "npz:many.npz"];
-    let ran = bench.run(&[["finetune", model, "tune.toml", "-o", "other"].as_slice(), &tested].concat());
-    assert!(
-        ran.status == Some(2) && ran.stderr.contains("has 10 logits, `npz:many.npz` has 11 classes"),
-        "{ran:?}"
-    );
-    let ran = bench.run(&[["train", "config.toml", "-o", "other"].as_slice(), &tested].concat());
-    assert!(
-        ran.status == Some(2) && ran.stderr.contains("`config.toml`: the network has 10 logits"),
-        "{ran:?}"
-    );
-    assert!(!bench.path("other").exists());
-    let ran = bench.run(&["finetune", "nothing.pth", "tune.toml", "-o", "other"]);
-    assert!(ran.status == Some(2) && ran.stderr.contains("nothing.pth"), "{ran:?}");
-}
-
-/// Grey images of the shape of the digits, with labels of so many classes.
-fn write_npz(path: &Path, classes: u64) {
-    let count = usize::try_from(2 * classes).unwrap();
-    let mut file = NpzWriter::new(fs::File::create(path).unwrap());
-    file.add_array("x", &Array4::<f32>::from_elem((count, 1, 8, 8), 0.5)).unwrap();
-    file.add_array("y", &Array1::from_iter((0..2 * classes).map(|place| place % classes)))
-        .unwrap();
-    file.finish().unwrap();
-}
-
-/// The program itself, on a few samples: what it leaves is certified, and a training that is taken up again goes on.
-#[test]
-fn with_the_program_that_trains() {
-    let beside = Path::new(env!("CARGO_BIN_EXE_lipcert")).with_file_name("lipcert-train");
-    if !beside.exists() {
-        let skipped = format!("`{}` is not built (make unit does that)", beside.display());
-        let required = ["CI", "LIPCERT_REQUIRE_TRAINER"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
-        assert!(!required, "{skipped}");
-        // past what the harness keeps of a test that passes
-        writeln!(std::io::stderr(), "skipped: {skipped}").unwrap();
-        return;
-    }
-    let bench = Bench::without_trainer();
-    std::os::unix::fs::symlink(&beside, bench.path("bin/lipcert-train")).unwrap();
-    let small = CONFIG
-        .replace("train = \"digits\"", "train = \"digits\"\nlimit = 200\nvalidation = 0.2")
-        .replace(
-            "preset = \"digits-sll\"",
-            "layers = [{ kind = \"flatten\" }, { kind = \"sll-dense\", inner = 32 }, { kind = \"normalized-head\" }]",
-        )
-        .replace("rate = 0.001", "rate = 0.01")
-        .replace("epochs = 2", "epochs = 4")
-        .replace("batch = 100", "batch = 20");
-    bench.write("config.toml", &small);
-    let cpu = with(&["--json", "--device", "cpu", "--threads", "1"]);
-    let ran = bench.run(&cpu);
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    let json = ran.json();
-    assert_eq!((&json["verdict"], &json["device"]), (&"certified".into(), &"cpu".into()));
-    assert_eq!(json["epochs"].as_array().unwrap().len(), 4);
-    assert!(json["epochs"][3]["held_out"]["accuracy"].is_number() && json["best"].is_number());
-    assert!(json["certify"]["accuracy"].as_f64().unwrap() > 0.3, "chance is 0.1");
-    assert_eq!(json["verify"]["lipschitz"]["features"], 1.0);
-    // The same command gives the same file.
-    let bytes = fs::read(bench.path("out/model.safetensors")).unwrap();
-    let forced: Vec<&str> = cpu.iter().copied().chain(["--force"]).collect();
-    assert_eq!(bench.run(&forced).status, Some(0));
-    assert!(fs::read(bench.path("out/model.safetensors")).unwrap() == bytes);
-    // What is done is not done again.
-    let resumed: Vec<&str> = cpu.iter().copied().chain(["--resume"]).collect();
-    let json = bench.run(&resumed).json();
-    assert_eq!(json["epochs"].as_array().unwrap().len(), 4, "{}", json["epochs"]);
-    assert!(json["epochs"][3]["held_out"]["accuracy"].is_number() && json["best"].is_number());
-    assert!(fs::read(bench.path("out/model.safetensors")).unwrap() == bytes);
-    // Nothing that it finds contradicts what is certified.
-    let attack = [
-        "attack",
-        "out/model.safetensors",
-        "--data",
-        "digits",
-        "--limit",
-        "20",
-        "--eps",
-        "0.1,3",
-    ];
-    let attack = attack.iter().chain(&[
-        "--steps",
-        "10",
-        "--restarts",
-        "1",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--json",
-    ]);
-    let ran = bench.run(&attack.copied().collect::<Vec<_>>());
-    assert_eq!(ran.status, Some(0), "{ran:?}");
-    let json = ran.json();
-    assert!(json["attacked"][1]["broken"].as_u64().unwrap() > 0, "{}", json["attacked"]);
-    assert!(json["attacked"][0]["certified"].as_u64() <= json["attacked"][0]["count"].as_u64());
-    // The doctor finds it.
-    let ran = bench.run(&["doctor", "--json"]);
-    assert_eq!(ran.json()["trainer"]["libtorch"], "2.11.0", "{ran:?}");
 }

@@ -1,6 +1,6 @@
 //! Opening libtorch: the CUDA half first, if there is one.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 use std::sync::OnceLock;
 
 use lipcert_models::training::job::{self, Doctor};
@@ -41,8 +41,18 @@ fn open_cuda() -> Result<(), String> {
     Err(words.to_string_lossy().into_owned())
 }
 
-/// The version of libtorch that the program is built for.
-pub const LIBTORCH: &str = "2.11.0";
+#[expect(unsafe_code, reason = "the function of `version.cpp`")]
+unsafe extern "C" {
+    fn lipcert_libtorch_version() -> *const c_char;
+}
+
+/// The version of libtorch whose headers the program was built with.
+#[expect(unsafe_code, reason = "a function of `version.cpp`")]
+fn version() -> String {
+    // SAFETY: no arguments; the result is a string literal.
+    let text = unsafe { CStr::from_ptr(lipcert_libtorch_version()) };
+    text.to_string_lossy().into_owned()
+}
 
 /// What libtorch and CUDA say about themselves.
 #[must_use]
@@ -50,7 +60,7 @@ pub fn doctor() -> Doctor {
     let opened = open();
     let devices = Cuda::device_count();
     Doctor {
-        libtorch: LIBTORCH.to_owned(),
+        libtorch: version(),
         threads: tch::get_num_threads(),
         cuda_devices: devices,
         cuda_error: opened.err(),

@@ -4,13 +4,15 @@
 //! of an epoch is drawn from the seed and the epoch, everything else that is random in a step from the seed and the step, so that a training that was
 //! stopped goes on as if nothing had been.
 
+mod faults;
+mod gather;
 mod journal;
 mod penalty;
+mod saved;
 mod seed;
 mod start;
 mod taken;
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -38,12 +40,6 @@ use crate::{Network, TrainError, device, precision, regularizer, schedule};
 pub const MODEL: &str = "model.safetensors";
 /// What a training that is taken up again needs.
 pub const STATE: &str = "state.safetensors";
-
-/// What the names in the state begin with.
-const NETWORK: &str = "network.";
-const LAYERS: &str = "layers.";
-const OPTIMIZER: &str = "optimizer.";
-const LOSS: &str = "loss.";
 
 /// Samples that are evaluated at once.
 const EVALUATED: i64 = 500;
@@ -374,77 +370,6 @@ impl<'t> Training<'t> {
         Ok(taken)
     }
 
-    /// The part of a batch that is this process's.
-    fn own(&self, batch: usize) -> Range<usize> {
-        let (rank, size) = self.group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
-        batch * rank / size..batch * (rank + 1) / size
-    }
-
-    /// Adds up the gradients and the counts of all processes.
-    fn gather(&mut self, taken: &mut Taken) -> Result<(), TrainError> {
-        let Some(group) = &self.group else { return Ok(()) };
-        let gradients = self.network.parameters().iter().map(|(_, tensor)| tensor.grad());
-        let mut all: Vec<Tensor> = gradients.filter(Tensor::defined).map(|gradient| gradient.detach()).collect();
-        all.push(Tensor::from_slice(&taken.numbers()));
-        group.sum(&mut all)?;
-        let sums = Vec::try_from(all.pop().expect("it was pushed").to_device(Device::Cpu))?;
-        *taken = Taken::from_numbers(&sums);
-        // every process saw another part of the batch
-        let mut kept = self.criterion.state();
-        let mut means: Vec<Tensor> = kept.iter().map(|(_, tensor)| tensor * share(1, group.size())).collect();
-        group.sum(&mut means)?;
-        for ((_, tensor), mean) in kept.iter_mut().zip(means) {
-            *tensor = mean;
-        }
-        self.criterion.restore(&kept)
-    }
-
-    /// Names the first layer whose output is not finite.
-    fn not_finite(&self, images: &Tensor) -> TrainError {
-        let layers = &self.network.architecture().layers;
-        let mut first = None;
-        tch::no_grad(|| {
-            let _ = self.network.pass(images, |index, output| {
-                if first.is_none() && !finite(output) {
-                    first = Some(layers[index].name.clone());
-                }
-            });
-        });
-        TrainError::NotFinite {
-            step: self.position.step,
-            what: if first.is_some() {
-                "the output of layer"
-            } else {
-                "the loss behind layer"
-            },
-            name: first.unwrap_or_else(|| layers.last().map_or_else(String::new, |layer| layer.name.clone())),
-        }
-    }
-
-    /// Names the first tensor whose gradient is not finite.
-    fn require_finite_gradients(&self) -> Result<(), TrainError> {
-        self.require_finite("the gradient of", |tensor| {
-            let gradient = tensor.grad();
-            !gradient.defined() || finite(&gradient)
-        })
-    }
-
-    /// Names the first tensor that is not finite itself.
-    fn require_finite_weights(&self) -> Result<(), TrainError> {
-        self.require_finite("the tensor", finite)
-    }
-
-    fn require_finite(&self, what: &'static str, good: impl Fn(&Tensor) -> bool) -> Result<(), TrainError> {
-        match self.network.parameters().iter().find(|(_, tensor)| !good(tensor)) {
-            None => Ok(()),
-            Some((parameter, _)) => Err(TrainError::NotFinite {
-                step: self.position.step,
-                what,
-                name: parameter.name.clone(),
-            }),
-        }
-    }
-
     /// The held-out samples, if there are any.
     fn evaluate(&mut self) -> Result<Option<HeldOut>, TrainError> {
         let Some(samples) = &self.held_out else {
@@ -477,56 +402,9 @@ impl<'t> Training<'t> {
         }))
     }
 
-    /// Everything that changes but the position.
-    fn tensors(&self) -> Vec<(String, Tensor)> {
-        let network = self.network.parameters().iter();
-        let mut all: Vec<(String, Tensor)> = network
-            .map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()))
-            .collect();
-        let others = [
-            (LAYERS, self.network.state()),
-            (OPTIMIZER, self.optimizer.state()),
-            (LOSS, self.criterion.state()),
-        ];
-        for (prefix, tensors) in others {
-            all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
-        }
-        all
-    }
-
     /// Whether this process writes the files.
     fn writes(&self) -> bool {
         self.group.as_ref().is_none_or(|group| group.rank() == 0)
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        let Some(journal) = &mut self.journal else {
-            return Ok(());
-        };
-        journal.flush()?;
-        state::write(&self.path(STATE), &self.position, self.tensors())
-    }
-
-    /// Goes on from the state in the folder.
-    fn take_up(&mut self) -> Result<(), TrainError> {
-        let path = self.path(STATE);
-        let (position, saved) = state::read(&path)?;
-        if position.identity != self.position.identity {
-            return Err(TrainError::OtherState { path });
-        }
-        let parameters = self.network.parameters().iter();
-        let parameters = parameters.map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()));
-        let kept = self.network.state().into_iter();
-        for (name, mut target) in parameters.chain(kept.map(|(name, tensor)| (format!("{LAYERS}{name}"), tensor))) {
-            match saved.iter().find(|(found, _)| *found == name) {
-                Some((_, numbers)) if numbers.size() == target.size() => tch::no_grad(|| target.copy_(numbers)),
-                _ => return Err(TrainError::State { name }),
-            }
-        }
-        self.optimizer.restore(&below(&saved, OPTIMIZER))?;
-        self.criterion.restore(&below(&saved, LOSS))?;
-        self.position = position;
-        Ok(())
     }
 
     fn finished(&self, stopped: bool) -> Event {
@@ -539,18 +417,8 @@ impl<'t> Training<'t> {
     }
 }
 
-/// The tensors whose names have a prefix, without it.
-fn below(tensors: &[(String, Tensor)], prefix: &str) -> Vec<(String, Tensor)> {
-    let strip = |(name, tensor): &(String, Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
-    tensors.iter().filter_map(strip).collect()
-}
-
 fn signed(size: usize) -> i64 {
     i64::try_from(size).expect("far below 2^63")
-}
-
-fn finite(tensor: &Tensor) -> bool {
-    tensor.detach().abs().sum(Kind::Float).double_value(&[]).is_finite()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of samples are far below 2^53")]
