@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use lipcert_models::training::Config;
 use lipcert_models::training::recipe::RecipeError;
+use serde::Deserialize;
+use toml::Table;
 use toml::de::{DeTable, DeValue};
 
 /// A configuration and the text that it was read from.
@@ -29,11 +31,17 @@ impl Source {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{shown}`"))?;
         let config = toml::from_str(&text).map_err(|error| {
             let message = error.message().lines().collect::<Vec<_>>().join(" ");
-            match error.span() {
-                Some(span) => {
-                    let (number, line) = line_at(&text, span.start);
-                    anyhow!("`{shown}`, line {number} (`{line}`): {message}")
-                }
+            let place = error.span().map(|span| {
+                let found = line_at(&text, span.start);
+                let field = ["loss", "optimizer"].into_iter().find_map(|section| {
+                    let here = line_at(&text, offset(&text, section)?) == found;
+                    here.then(|| blamed(&text, section, error.message()))?
+                });
+                let offset = field.and_then(|field| offset(&text, &field));
+                offset.map_or(found, |offset| line_at(&text, offset))
+            });
+            match place {
+                Some((number, line)) => anyhow!("`{shown}`, line {number} (`{line}`): {message}"),
                 None => anyhow!("`{shown}`: {message}"),
             }
         })?;
@@ -64,7 +72,7 @@ impl Source {
 
     /// An error at a field, or at the part of its path that the file has.
     pub(super) fn place(&self, field: &str, message: &str) -> anyhow::Error {
-        match self.offset(field) {
+        match offset(&self.text, field) {
             Some(offset) => {
                 let (number, _) = line_at(&self.text, offset);
                 anyhow!("`{}`, line {number}: {message}", self.path)
@@ -72,29 +80,44 @@ impl Source {
             None => anyhow!("`{}`: {message}", self.path),
         }
     }
+}
 
-    /// Where a field stands.
-    fn offset(&self, field: &str) -> Option<usize> {
-        let table = DeTable::parse(&self.text).ok()?;
-        let mut found = None;
-        let mut value = DeValue::Table(table.into_inner());
-        for part in field.split('.') {
-            let (offset, next) = match value {
-                DeValue::Table(table) => {
-                    let (key, next) = table.into_iter().find(|(key, _)| key.get_ref() == part)?;
-                    (key.span().start, next)
-                }
-                DeValue::Array(array) => {
-                    let next = array.into_iter().nth(part.parse().ok()?)?;
-                    (next.span().start, next)
-                }
-                _ => return found,
-            };
-            found = Some(offset);
-            value = next.into_inner();
-        }
-        found
+/// Where a field stands, or the part of its path that the text has.
+fn offset(text: &str, field: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let mut found = None;
+    let mut value = DeValue::Table(table.into_inner());
+    for part in field.split('.') {
+        let (offset, next) = match value {
+            DeValue::Table(table) => {
+                let (key, next) = table.into_iter().find(|(key, _)| key.get_ref() == part)?;
+                (key.span().start, next)
+            }
+            DeValue::Array(array) => {
+                let next = array.into_iter().nth(part.parse().ok()?)?;
+                (next.span().start, next)
+            }
+            _ => return found,
+        };
+        found = Some(offset);
+        value = next.into_inner();
     }
+    found
+}
+
+/// The field of a section that an error is about, where the fields depend on a `kind`, so that the error knows the section only: without it the error is
+/// another one, or none.
+fn blamed(text: &str, section: &str, message: &str) -> Option<String> {
+    let table: Table = text.parse().ok()?;
+    let fields = table.get(section)?.as_table()?;
+    let blamed = |field: &&String| {
+        let (mut fields, mut table) = (fields.clone(), table.clone());
+        fields.remove(*field);
+        table.insert(section.to_owned(), fields.into());
+        Config::deserialize(table).map_or_else(|error| error.message() != message, |_| true)
+    };
+    let field = fields.keys().filter(|field| *field != "kind").find(blamed)?;
+    Some(format!("{section}.{field}"))
 }
 
 /// The number of the line at a byte, from 1, and the line.
@@ -141,6 +164,27 @@ batch = 10
             ("batch = 10", "", "line 14 (`[train]`): missing field `batch`"),
             ("[loss]", "[loss", "line 9"),
             ("kind = \"adam\"", "kind = \"eve\"", "`eve`"),
+            (
+                "rate = 0.001",
+                "rate = \"x\"",
+                "line 13 (`rate = \"x\"`): invalid type: string \"x\"",
+            ),
+            (
+                "rate = 0.001",
+                "rate = 0.1\nbetas = [1]",
+                "line 14 (`betas = [1]`): invalid length 1",
+            ),
+            (
+                "rate = 0.001",
+                "rate = 0.1\nbeta = 1",
+                "line 14 (`beta = 1`): unknown field `beta`",
+            ),
+            (
+                "\"margin-boosting\"",
+                "\"emma\"\nepsilon = true",
+                "line 11 (`epsilon = true`): invalid type",
+            ),
+            ("\"margin-boosting\"", "\"emma\"", "missing field `epsilon`"),
         ] {
             let error = source(&GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(error.contains(cause), "{error}");
