@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2};
 
 use super::Float;
 use super::activation::activate;
-use super::steps::{matrix, vector};
+use super::float::{matrix, vector};
 
 /// `A x + B σ(… σ(C_1 x + b_1) …) + c` with converted weights.
 #[derive(Clone, Debug)]

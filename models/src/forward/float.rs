@@ -1,7 +1,7 @@
 //! The two float types that networks are evaluated in.
 
-use lipcert_proofs::statement::Decimal;
-use ndarray::NdFloat;
+use lipcert_proofs::statement::{Decimal, Matrix};
+use ndarray::{Array1, Array2, NdFloat};
 
 /// `f32` or `f64`.
 pub trait Float: NdFloat + sealed::Sealed {
@@ -34,4 +34,14 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
+}
+
+/// The matrix in this arithmetic, rounded to it.
+pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
+    Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
+}
+
+/// The vector in this arithmetic, rounded to it.
+pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
+    source.iter().map(|value| T::of(*value)).collect()
 }

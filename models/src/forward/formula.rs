@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2, Axis, concatenate, s};
 
 use super::Float;
 use super::convolution::Convolution;
-use super::steps::{matrix, vector};
+use super::float::{matrix, vector};
 
 /// Steps of the power iterations; they end earlier where the norm no longer grows.
 const STEPS: usize = 5_000;

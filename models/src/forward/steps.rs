@@ -1,6 +1,6 @@
 //! The layers with converted weights.
 
-use lipcert_proofs::statement::{Activation, Kernel, Layer, Matrix, Operation as Arithmetic, Padding, Shape};
+use lipcert_proofs::statement::{Activation, Kernel, Layer, Operation as Arithmetic, Padding, Shape};
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 use super::Float;
@@ -8,6 +8,7 @@ use super::activation::activate;
 use super::block::Block;
 use super::convolution::Convolution;
 use super::factor::factor;
+use super::float::{matrix, vector};
 use super::formula::{norm_factor, sandwich, weight};
 use super::kernel::entries;
 use super::weightless::Weightless;
@@ -315,12 +316,4 @@ fn normalized<T: Float>(mut weight: Array2<T>) -> Array2<T> {
         row.mapv_inplace(|value| value / norm);
     }
     weight
-}
-
-pub(super) fn matrix<T: Float>(source: &Matrix) -> Array2<T> {
-    Array2::from_shape_fn((source.rows(), source.cols()), |(row, col)| T::of(source.row(row)[col]))
-}
-
-pub(super) fn vector<T: Float>(source: &[f64]) -> Array1<T> {
-    source.iter().map(|value| T::of(*value)).collect()
 }

@@ -3,11 +3,11 @@
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as matmul_triangular};
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, Par};
 
 use super::directed::{add_up, gamma_up, max, mul_down, mul_up};
 use super::spectral::power_near_inverse_root;
-use super::tridiagonal::{BlockTridiagonal, prove_semidefinite, symmetric_sums_up, times_up};
+use super::tridiagonal::{BlockTridiagonal, absolute_sums_up, prove_semidefinite, symmetric_sums_up, times_up};
 use crate::error::CheckError;
 use crate::statement::{Chain, Matrix, Output};
 
@@ -295,23 +295,4 @@ pub(crate) fn head_rows(chain: &Chain<'_>) -> Result<Mat<f64>, CheckError> {
         Output::Class(class) => Mat::from_fn(1, head.cols(), |_, j| head.row(class)[j]),
         Output::Pair(a, b) => Mat::from_fn(1, head.cols(), |_, j| head.row(a)[j] - head.row(b)[j]),
     })
-}
-
-/// Upper bounds of the absolute row sums and column sums.
-pub(crate) fn absolute_sums_up(matrix: MatRef<'_, f64>) -> (Vec<f64>, Vec<f64>) {
-    let (mut rows, mut cols) = (vec![0.0; matrix.nrows()], vec![0.0; matrix.ncols()]);
-    for j in 0..matrix.ncols() {
-        for i in 0..matrix.nrows() {
-            let value = matrix[(i, j)].abs();
-            rows[i] += value;
-            cols[j] += value;
-        }
-    }
-    let widen = |sums: &mut Vec<f64>, terms: usize| {
-        let factor = add_up(1.0, mul_up(2.0, gamma_up(terms + 1)));
-        sums.iter_mut().for_each(|sum| *sum = mul_up(*sum, factor));
-    };
-    widen(&mut rows, matrix.ncols());
-    widen(&mut cols, matrix.nrows());
-    (rows, cols)
 }

@@ -6,8 +6,8 @@ use faer::{Accum, Mat, MatRef, Par};
 
 use super::directed::{add_up, div_down, div_up, gamma_up, max, mul_down, mul_up, norm_up, sqrt_down, sub_down, sum_up};
 use crate::error::CheckError;
-use crate::rules::common_condition::Objective;
 use crate::statement::Matrix;
+use crate::statement::Objective;
 
 /// Upper bound of the objective at `t`.
 pub(crate) fn objective_up(objective: &Objective, t: &[f64]) -> f64 {

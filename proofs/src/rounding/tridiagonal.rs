@@ -8,7 +8,6 @@ use faer::linalg::matmul::triangular::{BlockStructure, matmul as matmul_triangul
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::chain::absolute_sums_up;
 use super::directed::{add_up, gamma_up, max, min, mul_up, sub_down};
 use crate::error::CheckError;
 
@@ -223,6 +222,25 @@ fn subtract_product(target: &mut Mat<f64>, x: MatRef<'_, f64>) {
         -1.0,
         Par::Seq,
     );
+}
+
+/// Upper bounds of the absolute row sums and column sums.
+pub(crate) fn absolute_sums_up(matrix: MatRef<'_, f64>) -> (Vec<f64>, Vec<f64>) {
+    let (mut rows, mut cols) = (vec![0.0; matrix.nrows()], vec![0.0; matrix.ncols()]);
+    for j in 0..matrix.ncols() {
+        for i in 0..matrix.nrows() {
+            let value = matrix[(i, j)].abs();
+            rows[i] += value;
+            cols[j] += value;
+        }
+    }
+    let widen = |sums: &mut Vec<f64>, terms: usize| {
+        let factor = add_up(1.0, mul_up(2.0, gamma_up(terms + 1)));
+        sums.iter_mut().for_each(|sum| *sum = mul_up(*sum, factor));
+    };
+    widen(&mut rows, matrix.ncols());
+    widen(&mut cols, matrix.nrows());
+    (rows, cols)
 }
 
 #[cfg(test)]

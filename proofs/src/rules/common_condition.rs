@@ -28,14 +28,7 @@ use crate::rounding::spectral::{SCALE_LEAST, SCALE_MOST};
 use crate::rules::{cholesky, diagonal_dominance};
 use crate::statement::Matrix;
 
-/// What is to be small.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Objective {
-    /// `Σ c_i t_i` with `c_i ≥ 0`, `(inner,)`; ones for the trace.
-    Weighted(Vec<f64>),
-    /// `max_i t_i`.
-    Max,
-}
+pub use crate::statement::Objective;
 
 /// A weight with its enclosed Gram matrix, for many checks.
 #[derive(Debug)]
@@ -132,27 +125,6 @@ impl Objective {
         match self.validate(t.len()) {
             Ok(()) => condition::objective_up(self, t),
             Err(_) => f64::INFINITY,
-        }
-    }
-
-    /// Checks number and sign of the weights.
-    fn validate(&self, entries: usize) -> Result<(), CheckError> {
-        let Self::Weighted(weights) = self else { return Ok(()) };
-        if weights.len() != entries {
-            return Err(CheckError::Shape {
-                what: "weights of the objective",
-                expected: vec![entries],
-                found: vec![weights.len()],
-            });
-        }
-        let usable = |weight: &f64| *weight >= 0.0 && weight.is_finite();
-        match weights.iter().position(|weight| !usable(weight)) {
-            Some(index) => Err(CheckError::NotPositive {
-                what: "weights of the objective",
-                index,
-                value: weights[index],
-            }),
-            None => Ok(()),
         }
     }
 }
