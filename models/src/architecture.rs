@@ -24,7 +24,7 @@ use crate::preprocess::Preprocess;
 
 pub use convolution::KernelKind;
 pub use declared::METADATA_KEY;
-pub(crate) use declared::{MAX_SIDE, angle_fields, too_large};
+pub(crate) use declared::{MAX_SIDE, angle_fields, fault, read_layer, too_large};
 pub use dense::NAME as DENSE_RELU;
 pub(crate) use dense::alias;
 pub use error::ArchitectureError;

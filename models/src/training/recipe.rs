@@ -15,20 +15,24 @@
 //! A layer without a `name` is called by its place. `repeat = n` stands for `n` such layers. `average-pool` divides by `size` where there is no
 //! `divisor`, `max-min` pairs the halves (`split`), `pixel-unshuffle` and `pixel-shuffle` take `channel-first`, `sandwich` takes `relu`.
 
+mod check;
 mod error;
 mod walk;
 
 use std::collections::BTreeMap;
 
-use lipcert_proofs::statement::Shape;
+use lipcert_proofs::statement::{ENTRIES_MOST, Shape};
 use serde_json::{Value, json};
 
+use self::check::entries;
 use self::walk::{Walk, take};
 use super::config::NetworkConfig;
 use super::preset;
 use crate::architecture::{Architecture, METADATA_KEY};
-use crate::checkpoint::TensorInfo;
-use crate::preprocess::Preprocess;
+use crate::checkpoint::{TensorInfo, shown};
+use crate::error::ModelError;
+use crate::network::image;
+use crate::preprocess::{Preprocess, PreprocessError};
 
 pub use self::error::{LayerFault, RecipeError};
 
@@ -117,23 +121,17 @@ impl Recipe {
             }
             None => (config.layers.clone(), config.name.clone(), config.preprocess.clone()),
         };
-        let preprocess = match preprocess {
-            None => None,
-            Some(text) => {
-                let parsed: Preprocess = text.parse().map_err(|cause| RecipeError::Preprocess(Box::new(cause)))?;
-                parsed.normalization()
-            }
-        };
-        let mut walk = Walk {
-            shape: Shape::Image {
-                channels: input[0],
-                height: input[1],
-                width: input[2],
-            },
-            classes,
-            declared: Vec::new(),
-            tensors: Vec::new(),
-        };
+        if entries(&input).is_none_or(|entries| entries > ENTRIES_MOST) {
+            return Err(RecipeError::Input {
+                found: input,
+                most: ENTRIES_MOST,
+            });
+        }
+        let preprocess = preprocess.map_or(Ok(Preprocess::None), |text| preprocessing(&text, input[0]));
+        let normalization = preprocess
+            .map_err(|cause| RecipeError::Preprocess(Box::new(cause)))?
+            .normalization();
+        let mut walk = Walk::new(image(input), classes);
         for (index, entry) in layers.iter().enumerate() {
             let kind = entry.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
             let refuse = |fault| RecipeError::Layer {
@@ -163,7 +161,7 @@ impl Recipe {
             "schema": "lipcert/architecture/1",
             "name": name.as_deref().unwrap_or(NAME),
             "input": input,
-            "preprocess": preprocess.map(|(mean, std)| json!({ "mean": mean, "std": std })),
+            "preprocess": normalization.map(|(mean, std)| json!({ "mean": mean, "std": std })),
             "layers": walk.declared,
         });
         let metadata = BTreeMap::from([(METADATA_KEY.to_owned(), declaration.to_string())]);
@@ -171,5 +169,17 @@ impl Recipe {
             architecture: Architecture::from_tensors(&walk.tensors, &metadata)?,
             tensors: walk.tensors,
         })
+    }
+}
+
+/// The preprocessing of a text, if it is for images with so many channels.
+fn preprocessing(text: &str, channels: usize) -> Result<Preprocess, ModelError> {
+    let preprocess: Preprocess = text.parse()?;
+    match preprocess.channels() {
+        Some(found) if found != channels => Err(ModelError::Preprocess {
+            text: shown(text.as_bytes()),
+            cause: PreprocessError::Channels { found, channels },
+        }),
+        _ => Ok(preprocess),
     }
 }

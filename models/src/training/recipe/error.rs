@@ -1,5 +1,6 @@
 //! Why a description is no network.
 
+use lipcert_proofs::CheckError;
 use thiserror::Error;
 
 use crate::architecture::ArchitectureError;
@@ -29,6 +30,14 @@ pub enum RecipeError {
         /// The limit.
         most: usize,
     },
+    /// Samples of more numbers than are read.
+    #[error("the samples have shape {found:?}, more than {most} numbers")]
+    Input {
+        /// Sizes.
+        found: [usize; 3],
+        /// The limit.
+        most: usize,
+    },
     /// Fewer outputs than classes, or none that are a vector.
     #[error("the output has shape {found:?}, the data have {classes} classes")]
     Output {
@@ -46,7 +55,7 @@ pub enum RecipeError {
 }
 
 /// Why a layer is refused.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum LayerFault {
     /// No text `kind`, or one that cannot be trained.
@@ -65,6 +74,49 @@ pub enum LayerFault {
         field: &'static str,
         /// What stands there.
         found: String,
+    },
+    /// Something else that cannot stand in a field.
+    #[error("`{field}` is `{found}`, expected {expected}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What stands there.
+        found: String,
+        /// In words.
+        expected: &'static str,
+    },
+    /// A number out of the range of its kind.
+    #[error(transparent)]
+    Range(#[from] CheckError),
+    /// A field that is missing or unknown, or what is not covered by a bound, in the words of the declaration.
+    #[error("{0}")]
+    Declaration(String),
+    /// A name that stands twice.
+    #[error("the name `{name}` stands twice")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A layer behind the head.
+    #[error("nothing may stand behind `normalized-head`")]
+    BehindHead,
+    /// A tensor that is too large.
+    #[error("`{field}` would have shape {found:?}, more than {most} numbers")]
+    Tensor {
+        /// Its name in the layer.
+        field: &'static str,
+        /// Sizes.
+        found: Vec<usize>,
+        /// The limit.
+        most: usize,
+    },
+    /// An output that is too large.
+    #[error("the output would have shape {found:?}, more than {most} numbers")]
+    Output {
+        /// Sizes.
+        found: Vec<usize>,
+        /// The limit.
+        most: usize,
     },
     /// A kernel without a centre.
     #[error("`kernel-size` is {found}, expected an odd number")]

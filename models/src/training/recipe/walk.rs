@@ -1,9 +1,12 @@
 //! One layer after the other: its sizes become tensors, the rest its declaration.
 
+use std::collections::HashSet;
+
 use lipcert_proofs::statement::Shape;
 use serde_json::{Map, Value};
 
-use super::{KINDS, LayerFault};
+use super::{KINDS, LayerFault, check};
+use crate::architecture::{ArchitectureError, read_layer};
 use crate::checkpoint::{Dtype, TensorInfo};
 
 /// Takes a size out of an entry.
@@ -15,7 +18,7 @@ pub(super) fn take(entry: &mut Map<String, Value>, field: &'static str) -> Resul
         Some(size) if (1..=65536).contains(&size) => Ok(Some(size)),
         _ => Err(LayerFault::Size {
             field,
-            found: value.to_string().chars().take(40).collect(),
+            found: check::shown(&value),
         }),
     }
 }
@@ -32,27 +35,43 @@ const fn odd(side: usize) -> Result<usize, LayerFault> {
 /// The layers so far.
 pub(super) struct Walk {
     pub(super) shape: Shape,
-    pub(super) classes: usize,
+    classes: usize,
     pub(super) declared: Vec<Value>,
     pub(super) tensors: Vec<TensorInfo>,
+    names: HashSet<String>,
 }
 
 impl Walk {
+    pub(super) fn new(shape: Shape, classes: usize) -> Self {
+        Self {
+            shape,
+            classes,
+            declared: Vec::new(),
+            tensors: Vec::new(),
+            names: HashSet::new(),
+        }
+    }
+
     /// Adds a layer: its tensors, and the entry without its sizes.
     pub(super) fn layer(&mut self, kind: &str, mut entry: Map<String, Value>) -> Result<(), LayerFault> {
+        if !KINDS.contains(&kind) {
+            return Err(LayerFault::Kind);
+        }
+        check::fields(kind, &entry)?;
         let place = self.declared.len();
+        if self.declared.last().is_some_and(|last| last["kind"] == "normalized-head") {
+            return Err(LayerFault::BehindHead);
+        }
         let name = match entry.get("name").and_then(Value::as_str) {
             Some(name) => name.to_owned(),
             None => place.to_string(),
         };
         entry.insert("name".to_owned(), Value::String(name.clone()));
-        if !KINDS.contains(&kind) {
-            return Err(LayerFault::Kind);
-        }
+        let input = self.shape;
         let mut size = |field| take(&mut entry, field);
         let missing = |field| LayerFault::Missing { field };
         let units = self.shape.units();
-        let mut tensors: Vec<(&str, Vec<usize>)> = Vec::new();
+        let mut tensors: Vec<(&'static str, Vec<usize>)> = Vec::new();
         match kind {
             "sll-conv" | "sll-conv-weighted" | "cpl-conv" => {
                 let [channels, ..] = self.image()?;
@@ -156,7 +175,10 @@ impl Walk {
                 entry.insert("features".to_owned(), features.into());
                 self.shape = Shape::Flat(features);
             }
-            "flatten" => self.shape = Shape::Flat(self.shape.len()),
+            "flatten" => {
+                self.image()?;
+                self.shape = Shape::Flat(self.shape.len());
+            }
             "average-pool" | "norm-pool" | "max-pool" => {
                 let [channels, height, width] = self.image()?;
                 let side = size("size")?.ok_or(missing("size"))?;
@@ -230,16 +252,35 @@ impl Walk {
             "softplus" => {
                 entry.entry("beta").or_insert_with(|| 1.0.into());
             }
-            "relu" | "leaky-relu" | "abs" | "tanh" | "sigmoid" | "elu" | "full-sort" | "center" => {}
+            "relu" | "leaky-relu" | "abs" | "tanh" | "sigmoid" | "elu" | "full-sort" => {}
+            "center" => {
+                if entry.get("over").is_some_and(|over| over == "channel") {
+                    self.image()?;
+                }
+            }
             _ => return Err(LayerFault::Kind),
         }
+        let mut infos = Vec::with_capacity(tensors.len());
         for (field, shape) in tensors {
-            self.tensors.push(TensorInfo {
+            check::tensor(field, &shape)?;
+            infos.push(TensorInfo {
                 name: format!("{name}.{field}"),
                 dtype: Dtype::Float32,
                 shape,
             });
         }
+        let plan = read_layer(entry.clone(), &infos).map_err(|cause| {
+            LayerFault::Declaration(match cause {
+                ArchitectureError::Declaration(cause) => cause.to_string(),
+                cause => cause.to_string(),
+            })
+        })?;
+        check::output(self.shape)?;
+        check::constants(plan, input)?;
+        if !self.names.insert(name.clone()) {
+            return Err(LayerFault::Name { name });
+        }
+        self.tensors.append(&mut infos);
         self.declared.push(Value::Object(entry));
         Ok(())
     }
