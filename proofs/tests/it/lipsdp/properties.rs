@@ -1,6 +1,5 @@
 //! Random networks against second methods.
 
-use super::{dense_network, exact_inequality, exactly_definite};
 use lipcert_proofs::CheckError;
 use lipcert_proofs::rules::lipsdp::{check, dual_down};
 use lipcert_proofs::statement::{Activation, Chain, Matrix, Output};
@@ -8,6 +7,7 @@ use nalgebra::DMatrix;
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
+use super::{dense_network, exact_inequality, exactly_definite};
 use crate::common::{exact, matrix};
 
 /// Small random networks with random multipliers.
