@@ -22,6 +22,7 @@ use lipcert_proofs::statement::Shape;
 use crate::checkpoint::{Checkpoint, Structure, TensorInfo};
 use crate::error::ModelError;
 use crate::preprocess::Preprocess;
+use crate::training::parameters;
 
 pub use convolution::KernelKind;
 pub use declared::METADATA_KEY;
@@ -133,58 +134,8 @@ impl Architecture {
     /// Number of parameters, `q` and biases included.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        let count = |plan| match plan {
-            Plan::Conv {
-                scale,
-                inner,
-                channels,
-                size,
-            } => inner * (channels * size * size + 1 + usize::from(scale.tensor().is_some())),
-            Plan::Dense { scale, inner, features } => inner * (features + 1 + usize::from(scale.tensor().is_some())),
-            Plan::Formula {
-                formula,
-                outputs,
-                features,
-                bias,
-            } => formula.parameters(outputs, features) + if bias { outputs } else { 0 },
-            Plan::Sandwich {
-                outputs,
-                features,
-                alpha,
-                ..
-            } => outputs * (outputs + features + 2) + usize::from(alpha),
-            Plan::Head { classes, features } => classes * (features + 1),
-            Plan::Affine { outputs, features, bias } => outputs * (features + usize::from(bias)),
-            Plan::Elementwise { entries, .. } => entries,
-            Plan::Convolution {
-                kernel,
-                outputs,
-                channels,
-                size,
-                bias,
-                ..
-            } => {
-                let sigma = matches!(kernel, KernelKind::Spectral | KernelKind::Skew { stored: true, .. });
-                outputs * (channels * size * size + usize::from(bias)) + usize::from(sigma)
-            }
-            Plan::Block {
-                features,
-                inner,
-                outputs,
-                path,
-                bias,
-                ..
-            } => inner * (features + 1 + outputs) + usize::from(path) * outputs * features + usize::from(bias) * outputs,
-            Plan::ChannelActivation { kind, units } => units * if kind == ChannelKind::N { 2 } else { 1 },
-            Plan::Paired { map, pairs } => pairs * map.angles(),
-            Plan::PadChannels { .. }
-            | Plan::AveragePool { .. }
-            | Plan::Flatten
-            | Plan::Activation(_)
-            | Plan::Groupwise(_)
-            | Plan::Resample(_) => 0,
-        };
-        self.layers.iter().map(|layer| count(layer.plan)).sum()
+        let tensors = parameters::of(self).into_iter();
+        tensors.map(|tensor| tensor.shape.iter().product::<usize>()).sum()
     }
 
     /// The length of the input, if the network takes a vector: a dense layer or a constant operand stands before anything that needs an
