@@ -63,6 +63,14 @@ pub enum PreprocessError {
         /// The number.
         value: Decimal,
     },
+    /// Lists for images with another number of channels.
+    #[error("{found} means and standard deviations, the images have {channels} channels")]
+    Channels {
+        /// Length of the lists.
+        found: usize,
+        /// Channels of the images.
+        channels: usize,
+    },
     /// Not a decimal number.
     #[error(transparent)]
     Decimal(#[from] CheckError),

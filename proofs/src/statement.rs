@@ -26,7 +26,7 @@ pub use dense_formula::{Bjorck, DenseFormula, Divisor, Sandwich};
 pub use grouped::{GroupedChain, Groups};
 pub use groupwise::{ANGLE_LIMIT, Groupwise, PairMap, Paired, Pairing};
 pub use layer::{Layer, Operation, Q_LIMIT, Scale};
-pub use network::{NetworkMap, Output, Shape};
+pub use network::{ENTRIES_MOST, NetworkMap, Output, Shape};
 pub use objective::Objective;
 pub use resample::{BlockOrder, Over, Resample};
 pub use residual::{Hidden, ResidualBlock};

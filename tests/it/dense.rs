@@ -1,10 +1,13 @@
 //! Dense networks on the command line: bounds, certificates, counts, bad input.
 
+mod published;
+mod refused;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::{Array1, Array2};
-use ndarray_npy::{NpzReader, NpzWriter, write_npy};
+use ndarray_npy::{NpzWriter, write_npy};
 use serde_json::Value;
 
 use crate::cli::{lipcert, start};
@@ -52,89 +55,6 @@ fn upper(verified: &Value) -> f64 {
     verified["lipschitz"]["upper"].as_f64().unwrap()
 }
 
-/// An interval that is known, for a network that is at hand elsewhere.
-fn known(net: &str, more: &[&str], least: f64, most: f64) {
-    let Some(model) = shared(&format!("nets_npz/{net}.npz")) else {
-        return;
-    };
-    let verified = verify(&model, more);
-    let upper = upper(&verified);
-    assert!(least <= upper && upper <= most, "{net}: {upper}");
-    assert_eq!(verified["verdict"], "certified");
-    let dual = verified["lipschitz"]["dual_bound"].as_f64().unwrap();
-    assert!(dual <= upper && upper / dual - 1.0 <= 1e-5, "{net}: {dual} {upper}");
-    if let Some(lower) = verified["lipschitz"]["lower"].as_f64() {
-        assert!(lower <= upper * (1.0 + 1e-9), "{net}: {lower} {upper}");
-    }
-}
-
-/// All weights are positive, so the constant is the norm of the product exactly; a solver is on record with 36.23.
-#[test]
-fn the_all_positive_network() {
-    known("lipsdp/random_weights", &[], 36.482_229_597_637_95, 36.48223);
-}
-
-#[test]
-fn published_optima() {
-    known("lipsdp/mnist_weights", &[], 24.366_346, 24.36636);
-    known(
-        "eclipse/ECLipsE_paper__datasets__MNIST__lyr3n100test1",
-        &[],
-        15.733_203,
-        15.7333,
-    );
-}
-
-/// The published values for the scalar output 7, up to their own noise.
-#[test]
-fn published_class_bounds() {
-    let Some(table) = shared("results/glipsdp_published.csv") else {
-        return;
-    };
-    let table = fs::read_to_string(table).unwrap();
-    let mut compared = 0;
-    for line in table.lines().filter(|line| line.starts_with("glipsdp_comparison")) {
-        let fields: Vec<&str> = line.split(',').collect();
-        let (net, value) = (fields[0], fields[2].parse::<f64>().unwrap());
-        if fields[1] == "LipSDP" && shared(&format!("nets_npz/{net}.npz")).is_some() {
-            known(
-                net,
-                &["--output", "class:7"],
-                value * (1.0 - 1e-6),
-                value * (1.0 + 1e-5 + 1e-6),
-            );
-            compared += 1;
-        }
-    }
-    assert!(compared == 0 || compared == 10, "{compared}");
-}
-
-/// The published hidden parts: the transposes of the inner weights, one after the other.
-#[test]
-fn published_hidden_parts() {
-    let folder = tempfile::tempdir().unwrap();
-    for (net, layers, value) in [
-        ("mlp_L3_W16", 2, 0.882_717_995_586),
-        ("mlp_L3_W32", 2, 0.904_926_931_938),
-        ("mlp_L5_W16", 4, 0.577_096_205_854),
-    ] {
-        let Some(model) = shared(&format!("nets_npz/glipsdp_scalability/{net}.npz")) else {
-            continue;
-        };
-        let mut npz = NpzReader::new(fs::File::open(model).unwrap()).unwrap();
-        let weights: Vec<Array2<f64>> = (1..=layers)
-            .map(|k| {
-                let weight: Array2<f32> = npz.by_name(&format!("W{k}")).unwrap();
-                weight.t().mapv(f64::from)
-            })
-            .collect();
-        let path = folder.path().join(format!("{net}.npz"));
-        write_net(&path, &weights);
-        let upper = upper(&verify(&path, &[]));
-        assert!((upper / value - 1.0).abs() <= 2e-6, "{net}: {upper} {value}");
-    }
-}
-
 #[test]
 fn methods_in_their_order_and_their_certificates() {
     let folder = tempfile::tempdir().unwrap();
@@ -167,16 +87,6 @@ fn methods_in_their_order_and_their_certificates() {
     assert_eq!(auto["method"], "lipsdp-neuron");
 }
 
-/// Both solvers of the layer form agree with the published value.
-#[test]
-fn one_multiplier_a_layer() {
-    let Some(model) = shared("nets_npz/lipsdp/random_weights.npz") else {
-        return;
-    };
-    let bound = upper(&verify(&model, &["--method", "lipsdp-layer"]));
-    assert!((39.8385..39.8395).contains(&bound), "{bound}");
-}
-
 #[test]
 fn outputs() {
     let folder = tempfile::tempdir().unwrap();
@@ -192,39 +102,6 @@ fn outputs() {
     assert!((bound("pair:2,0") / pair - 1.0).abs() < 1e-5);
     assert!(features > 0.0);
     assert_eq!(lipcert(["verify", text(&model), "--output", "class:3"]).status, Some(2));
-}
-
-/// The gloro network with the product of its norms: the counts that its authors' verified certifier published for ε = 0.3.
-#[test]
-fn counts_of_the_gloro_network() {
-    let (Some(model), Some(data)) = (shared("nets_npz/gloro/mnist_eps0.45_128x8.npz"), shared("mnist")) else {
-        return;
-    };
-    let data = format!("mnist:{}", data.display());
-    let arguments = [
-        "certify",
-        text(&model),
-        "--data",
-        &data,
-        "--preprocess",
-        "none",
-        "--eps",
-        "0.3",
-        "--method",
-        "product",
-        "--json",
-    ];
-    let ran = lipcert(arguments);
-    assert_eq!(ran.status, Some(0), "{}", ran.stderr);
-    let run = ran.json();
-    assert_eq!(
-        (run["correct"].as_u64(), run["certified"][0]["count"].as_u64()),
-        (Some(9840), Some(9540))
-    );
-    assert_eq!(
-        (run["method"].as_str(), run["undecided"].as_u64()),
-        (Some("product"), Some(0))
-    );
 }
 
 /// A pair bound by LipSDP makes radii larger, and every certified sample stays where it is.
@@ -267,44 +144,6 @@ fn radii_by_pairs() {
         assert!(large >= small, "{small} {large}");
     }
     assert!(pairs.iter().sum::<f64>() > 1.2 * product.iter().sum::<f64>());
-}
-
-#[test]
-fn bad_networks() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, weights: &[Array2<f64>]| -> PathBuf {
-        let path = folder.path().join(name);
-        write_net(&path, weights);
-        path
-    };
-    let mut nan = small();
-    nan[1][(2, 3)] = f64::NAN;
-    for (path, word) in [
-        (write("nan.npz", &nan), "W1"),
-        (write("shapes.npz", &[weight(3, 2, 1), weight(2, 4, 2)]), "W1"),
-        (
-            write("large.npz", &[weight(2, 2, 1).mapv(|w| w * 1e200), weight(2, 2, 2)]),
-            "e200",
-        ),
-    ] {
-        let ran = lipcert(["verify", text(&path)]);
-        assert!(ran.status != Some(0), "{}", ran.stdout);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(
-            !said.contains("panicked") && (said.contains(word) || word == "e200"),
-            "{said}"
-        );
-    }
-    let sll = lipcert([
-        "verify",
-        "tests/fixtures/sll_digits/digits.pth",
-        "--input",
-        "1x8x8",
-        "--method",
-        "lipsdp-neuron",
-    ]);
-    assert_eq!(sll.status, Some(2), "{}", sll.stdout);
-    assert!(sll.stderr.contains("dense layers"), "{}", sll.stderr);
 }
 
 /// Right answers where the network is hardly one.
@@ -427,35 +266,6 @@ fn the_best_diagonal_of_a_matrix() {
     assert!((objective(&weighted, "upper") / (2.0 * upper) - 1.0).abs() < 1e-5);
 }
 
-#[test]
-fn bad_matrices() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("w.npy");
-    let mut matrix = weight(3, 2, 6);
-    matrix[(1, 1)] = f64::INFINITY;
-    write_npy(&path, &matrix).unwrap();
-    let model = folder.path().join("net.npz");
-    write_net(&model, &small());
-    let weights = folder.path().join("c.npy");
-    write_npy(&weights, &Array1::from_elem(7, -1.0)).unwrap();
-    let weighted = format!("weighted:{}", weights.display());
-    let named = |tensor: &str| format!("{}#{tensor}", model.display());
-    for (arguments, word) in [
-        (vec![text(&path).to_owned()], "not finite"),
-        (vec![text(&model).to_owned()], "name one"),
-        (vec![named("W9")], "no tensor `W9`"),
-        (vec![named("b0")], "[7]"),
-        (vec![named("W1"), "--objective".to_owned(), weighted], "weight 0"),
-        (vec!["missing.npy".to_owned()], "missing.npy"),
-    ] {
-        let ran = lipcert(["solve".to_owned()].into_iter().chain(arguments));
-        assert_eq!(ran.status, Some(2), "{}", ran.stdout);
-        assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
-    }
-    let ran = lipcert(["solve", &named("W1"), "--side", "rows", "--json"]);
-    assert_eq!(ran.json()["t"].as_array().unwrap().len(), 6);
-}
-
 /// A state dict does not say what lies between its layers: nothing is certified without being told.
 #[test]
 fn an_activation_that_nobody_stated() {
@@ -508,33 +318,4 @@ fn an_interrupt_ends_the_search_with_a_bound() {
     let product = upper(&verify(&model, &["--method", "product"]));
     assert!(upper(&verified) < 1e-3 * product);
     assert_eq!(lipcert(["check", text(&certificate), text(&model)]).status, Some(0));
-}
-
-/// A result is never written over what it was made from.
-#[test]
-fn inputs_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("net.npz");
-    write_net(&model, &small());
-    let before = fs::read(&model).unwrap();
-    let ran = lipcert(["verify", text(&model), "-o", text(&model), "--force"]);
-    assert_eq!(ran.status, Some(2), "{}", ran.stdout);
-    let named = format!("{}#W0", model.display());
-    assert_eq!(lipcert(["solve", &named, "-o", text(&model), "--force"]).status, Some(2));
-    assert_eq!(fs::read(&model).unwrap(), before);
-}
-
-/// A weight that is missing between two others is no network of fewer layers.
-#[test]
-fn a_missing_weight() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("net.npz");
-    let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
-    for index in [0, 2] {
-        npz.add_array(format!("W{index}"), &weight(3, 3, index)).unwrap();
-    }
-    npz.finish().unwrap();
-    let ran = lipcert(["verify", text(&path)]);
-    assert_eq!(ran.status, Some(2));
-    assert!(ran.stderr.contains("W1"), "{}", ran.stderr);
 }

@@ -1,5 +1,6 @@
 //! The declaration of an architecture in the metadata of a safetensors file; the format is described in the parent module.
 
+mod field;
 mod kind;
 mod tensors;
 
@@ -7,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use lipcert_proofs::statement::{Activation, Bjorck, Decimal, Groupwise, Operation, PairMap, Resample, Shape};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+pub(crate) use self::field::fault;
 use self::kind::{Between, Declared};
 pub(super) use self::tensors::Parameters;
 use self::tensors::plan;
@@ -96,7 +99,7 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
     let mut layers = Vec::new();
     for declared in declaration.layers {
         let layer = declared.name().clone();
-        if layer.is_empty() || layer.len() > 200 || layer.chars().any(char::is_control) || !names.insert(layer.clone()) {
+        if !is_name(&layer) || !names.insert(layer.clone()) {
             return Err(refuse_name("a layer", &layer));
         }
         let (kind, in_sll, in_weighted) = declared.kind();
@@ -109,23 +112,55 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
                 architecture,
             });
         }
-        if let Some(activation) = declared.activation().filter(|activation| *activation != "relu") {
-            let activation = shown(activation.as_bytes());
-            return Err(ArchitectureError::ResidualActivation { layer, kind, activation });
-        }
-        let plan = plan(&declared, &mut tensors)?;
+        let plan = covered(&declared, &mut tensors)?;
         layers.push(PlannedLayer { name: layer, plan });
     }
-    if let Some(tensor) = tensors.keys().min() {
-        let tensor = (*tensor).to_owned();
-        return Err(ArchitectureError::Extra { tensor });
-    }
+    require_none(&tensors)?;
     Ok(Architecture {
         name,
         input,
         preprocess,
         layers,
     })
+}
+
+/// Reads the declaration of one layer whose tensors are exactly these.
+pub(crate) fn read_layer(entry: Map<String, Value>, tensors: &[TensorInfo]) -> Result<Plan, ArchitectureError> {
+    let declared: Declared = serde_json::from_value(Value::Object(entry)).map_err(ArchitectureError::Declaration)?;
+    if !is_name(declared.name()) {
+        return Err(refuse_name("a layer", declared.name()));
+    }
+    let mut tensors = tensors.iter().map(|info| (info.name.as_str(), info)).collect();
+    let plan = covered(&declared, &mut tensors)?;
+    require_none(&tensors)?;
+    Ok(plan)
+}
+
+/// The plan of a layer, unless it asks for an activation that is not covered.
+fn covered<'t>(declared: &Declared, tensors: &mut HashMap<&'t str, &'t TensorInfo>) -> Result<Plan, ArchitectureError> {
+    if let Some(activation) = declared.activation().filter(|activation| *activation != "relu") {
+        return Err(ArchitectureError::ResidualActivation {
+            layer: declared.name().clone(),
+            kind: declared.kind().0,
+            activation: shown(activation.as_bytes()),
+        });
+    }
+    plan(declared, tensors)
+}
+
+/// Refuses a tensor that no layer has taken.
+fn require_none(tensors: &HashMap<&str, &TensorInfo>) -> Result<(), ArchitectureError> {
+    match tensors.keys().min() {
+        Some(tensor) => Err(ArchitectureError::Extra {
+            tensor: (*tensor).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a layer may be called so.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 200 && !name.chars().any(char::is_control)
 }
 
 /// Writes the declaration of an architecture.

@@ -48,22 +48,6 @@ pub enum DivisorPlan {
 }
 
 impl FormulaPlan {
-    /// Number of parameters that the formula takes, for a weight of shape `(outputs, features)`.
-    #[must_use]
-    pub const fn parameters(self, outputs: usize, features: usize) -> usize {
-        let weight = outputs * features;
-        match self {
-            Self::Aol { .. } => weight,
-            Self::Normalized { divisor, .. } => match divisor {
-                DivisorPlan::Frobenius | DivisorPlan::Norm => weight,
-                DivisorPlan::Stored => weight + 1,
-                DivisorPlan::Vectors => weight + outputs + features,
-            },
-            Self::Cayley { alpha } => weight + alpha as usize,
-            Self::Householder { vectors } => vectors * features,
-        }
-    }
-
     /// Takes the tensors out of the map and reads the sizes off them.
     pub(super) fn plan(self, parameters: &mut Parameters<'_, '_>) -> Result<Plan, ArchitectureError> {
         let (formula, outputs, features) = match self {

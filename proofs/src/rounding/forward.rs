@@ -1,26 +1,20 @@
 //! The forward pass in float64 with a proved bound of its error.
 
+mod image_pass;
+mod step;
+
+use self::image_pass::ImagePass;
+use self::step::{Step, step};
 use super::directed::{add_up, max, mul_up};
-use super::error_bound::{ErrorBound, HeadBound, input_error_up};
+use super::error_bound::{HeadBound, input_error_up};
 use super::interval::Interval;
-use super::kernels::conv::ResidualConv;
-use super::kernels::dense::{ResidualDense, Scratch, affine};
-use super::kernels::entrywise::{activate, combine};
-use super::kernels::image::Image;
+use super::kernels::dense::{Scratch, affine};
 use super::kernels::norm::norm_up;
-use super::kernels::plain_conv::{ConvScratch, Exponential, PlainConv};
-use super::kernels::pool::average_pool;
 use super::kernels::residual::residual_block;
-use super::residual_error;
-use super::sandwich::EnclosedSandwich;
-use super::smooth::apply_up;
-use super::weightless::SampleMap;
-use crate::certificate::LayerCertificate;
 use crate::error::CheckError;
 use crate::rules::compose::NetworkCertificate;
 use crate::rules::curvature::Curvature;
-use crate::rules::operator_norm;
-use crate::statement::{Activation, Decimal, Layer, Matrix, Operation, ResidualBlock, Sandwich, Shape};
+use crate::statement::{Decimal, Layer, Matrix, Shape};
 
 /// Raw inputs of a batch, sample after sample in the order of the input shape.
 #[derive(Clone, Copy, Debug)]
@@ -100,77 +94,6 @@ impl EnclosedLogits {
     /// Upper bound of the part of a logit's error that arises in the head.
     pub(crate) fn local_error_up(&self, class: usize) -> f64 {
         self.local[class]
-    }
-}
-
-/// One step of the pass.
-enum Step<'a> {
-    /// The image gets its zero channels.
-    Pad(usize),
-    Conv(ResidualConv, ErrorBound),
-    Dense(ResidualDense<'a>, ErrorBound),
-    Pool {
-        size: usize,
-        divisor: u32,
-        bound: ErrorBound,
-    },
-    Flatten,
-    Affine {
-        weight: &'a Matrix,
-        bias: &'a [f64],
-        bound: ErrorBound,
-    },
-    Entrywise(Entrywise<'a>, ErrorBound),
-    Sample(SampleMap<'a>, ErrorBound),
-    Block(&'a ResidualBlock, ErrorBound),
-    Sandwich {
-        layer: &'a Sandwich,
-        weights: &'a EnclosedSandwich,
-        bound: ErrorBound,
-    },
-    PlainConv(PlainConv, ErrorBound),
-    Exponential(Exponential, ErrorBound),
-}
-
-/// A step that treats every entry alone, on images and vectors.
-enum Entrywise<'a> {
-    Activation(Activation),
-    Constant(Operation, &'a [f64]),
-}
-
-impl Entrywise<'_> {
-    /// Changes one sample and returns a bound of the error that is new beside that of the step's [`ErrorBound`].
-    fn apply(&self, values: &mut [f64]) -> f64 {
-        match self {
-            Self::Activation(activation) => apply_up(*activation, values).unwrap_or_else(|| {
-                activate(*activation, values);
-                0.0
-            }),
-            Self::Constant(operation, operand) => {
-                combine(*operation, operand, values);
-                0.0
-            }
-        }
-    }
-}
-
-impl Step<'_> {
-    /// Width of the margins that the step needs.
-    const fn radius(&self) -> usize {
-        match self {
-            Self::Conv(layer, _) => layer.radius(),
-            Self::Pad(_)
-            | Self::Dense(..)
-            | Self::Pool { .. }
-            | Self::Flatten
-            | Self::Affine { .. }
-            | Self::Entrywise(..)
-            | Self::Sample(..)
-            | Self::Block(..)
-            | Self::Sandwich { .. }
-            | Self::PlainConv(..)
-            | Self::Exponential(..) => 0,
-        }
     }
 }
 
@@ -456,211 +379,4 @@ impl<'a> Evaluator<'a> {
         };
         Ok((values, input_error_up(largest, length)))
     }
-}
-
-/// The steps on images for one sample after the other; the buffers are kept.
-struct ImagePass<'e, 'a> {
-    evaluator: &'e Evaluator<'a>,
-    steps: usize,
-    sample: Vec<f64>,
-    spare: Vec<f64>,
-    image: Option<Image>,
-    inner: Image,
-    scratch: ConvScratch,
-    output: Vec<f64>,
-    /// Margins that suit every convolution, so that none asks for another buffer while the sample lies in this one.
-    radius: usize,
-}
-
-impl<'e, 'a> ImagePass<'e, 'a> {
-    fn new(evaluator: &'e Evaluator<'a>, steps: usize) -> Self {
-        Self {
-            evaluator,
-            steps,
-            sample: Vec::new(),
-            spare: Vec::new(),
-            image: None,
-            inner: Image::new(1, 1, 1, 0),
-            scratch: ConvScratch::default(),
-            output: Vec::new(),
-            radius: evaluator.steps[..steps].iter().map(Step::radius).max().unwrap_or(0),
-        }
-    }
-
-    /// Leaves the result in `self.sample` and returns the bound of its error.
-    fn run(&mut self, sample: &[f64], error: f64) -> f64 {
-        self.sample.clear();
-        self.sample.extend_from_slice(sample);
-        let mut error = error;
-        // Set while the sample lies in `self.image`, with the norm of its pixels.
-        let mut loaded: Option<f64> = None;
-        for (step, shape) in self.evaluator.steps[..self.steps].iter().zip(&self.evaluator.shapes) {
-            let Shape::Image { height, width, .. } = *shape else {
-                return f64::NAN;
-            };
-            match step {
-                Step::Conv(layer, bound) => {
-                    let image = place(&mut self.image, layer.channels(), height, width, self.radius);
-                    let before = loaded.unwrap_or_else(|| {
-                        image.load(&self.sample);
-                        norm_up(image.padded())
-                    });
-                    layer.apply(image, &mut self.inner);
-                    let after = norm_up(image.padded());
-                    error = bound.carry_up(error, before, after);
-                    loaded = Some(after);
-                }
-                Step::Pad(channels) => {
-                    self.unload(&mut loaded, shape.len());
-                    self.sample.resize(channels * height * width, 0.0);
-                }
-                Step::Pool { size, divisor, bound } => {
-                    self.unload(&mut loaded, shape.len());
-                    let image = place(&mut self.image, shape.channels(), height, width, self.radius);
-                    image.load(&self.sample);
-                    let before = norm_up(&self.sample);
-                    self.sample.resize(shape.len() / (size * size), 0.0);
-                    average_pool(image, *size, *divisor, &mut self.sample);
-                    error = bound.carry_up(error, before, norm_up(&self.sample));
-                }
-                Step::Flatten => self.unload(&mut loaded, shape.len()),
-                Step::Entrywise(entrywise, bound) => {
-                    self.unload(&mut loaded, shape.len());
-                    let before = norm_up(&self.sample);
-                    let new = entrywise.apply(&mut self.sample);
-                    error = add_up(bound.carry_up(error, before, norm_up(&self.sample)), new);
-                }
-                Step::Sample(map, bound) => {
-                    self.unload(&mut loaded, shape.len());
-                    let before = norm_up(&self.sample);
-                    self.spare.resize(map.output(), 0.0);
-                    map.apply(&self.sample, &mut self.spare);
-                    std::mem::swap(&mut self.sample, &mut self.spare);
-                    error = bound.carry_up(error, before, norm_up(&self.sample));
-                }
-                Step::PlainConv(layer, bound) => {
-                    self.unload(&mut loaded, shape.len());
-                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
-                    error = self.take_output(error, bound);
-                }
-                Step::Exponential(layer, bound) => {
-                    self.unload(&mut loaded, shape.len());
-                    layer.apply(&self.sample, (height, width), &mut self.scratch, &mut self.output);
-                    error = self.take_output(error, bound);
-                }
-                Step::Dense(..) | Step::Affine { .. } | Step::Block(..) | Step::Sandwich { .. } => return f64::NAN,
-            }
-        }
-        if let Some(image) = self.image.as_ref().filter(|_| loaded.is_some()) {
-            self.sample.resize(image.channels() * image.height() * image.width(), 0.0);
-            image.store(&mut self.sample);
-        }
-        error
-    }
-
-    /// Makes the output of a layer the sample and returns the bound of its error.
-    fn take_output(&mut self, error: f64, bound: &ErrorBound) -> f64 {
-        let error = bound.carry_up(error, norm_up(&self.sample), norm_up(&self.output));
-        std::mem::swap(&mut self.sample, &mut self.output);
-        error
-    }
-
-    /// Brings the sample back from the image.
-    fn unload(&mut self, loaded: &mut Option<f64>, length: usize) {
-        if let (Some(image), Some(_)) = (&self.image, loaded.take()) {
-            self.sample.resize(length, 0.0);
-            image.store(&mut self.sample);
-        }
-    }
-}
-
-/// The image buffer for a shape, made anew where the shape changed. Between two convolutions the shape does not change and `radius` is that of
-/// the whole pass, so a loaded sample stays where it is.
-fn place(slot: &mut Option<Image>, channels: usize, height: usize, width: usize, radius: usize) -> &mut Image {
-    let fits = |image: &Image| {
-        (image.channels(), image.height(), image.width()) == (channels, height, width) && image.radius() == radius
-    };
-    if !slot.as_ref().is_some_and(fits) {
-        *slot = None;
-    }
-    slot.get_or_insert_with(|| Image::new(channels, height, width, radius))
-}
-
-/// The step of one layer before the head.
-fn step<'a>(certificate: &'a LayerCertificate<'a>) -> Result<Step<'a>, CheckError> {
-    let lipschitz = certificate.lipschitz();
-    let layer = certificate.layer();
-    let mismatch = CheckError::RuleMismatch {
-        rule: "enclosed-evaluation",
-        kind: layer.kind(),
-    };
-    Ok(match layer {
-        Layer::Normalize { .. } | Layer::NormalizedHead { .. } => return Err(mismatch),
-        Layer::PadChannels { channels } => Step::Pad(*channels),
-        Layer::Flatten => Step::Flatten,
-        Layer::AveragePool { size, divisor } => {
-            let bound = ErrorBound::average_pool(lipschitz, *size, certificate.input());
-            Step::Pool {
-                size: *size,
-                divisor: *divisor,
-                bound,
-            }
-        }
-        Layer::ResidualConv { kernel, bias, .. } => {
-            let factor = certificate.factor().ok_or(mismatch)?;
-            let norm = certificate.condition_norm_up();
-            let bound = ErrorBound::residual_conv(lipschitz, norm, kernel, bias, factor, certificate.input());
-            Step::Conv(ResidualConv::new(kernel, bias, factor.approx()), bound)
-        }
-        Layer::ResidualDense { weight, bias, .. } => {
-            let factor = certificate.factor().ok_or(mismatch)?;
-            let norm = certificate.condition_norm_up();
-            let bound = ErrorBound::residual_dense(lipschitz, norm, weight, bias, factor);
-            Step::Dense(ResidualDense::new(weight, bias, factor.approx()), bound)
-        }
-        Layer::Dense { weight, bias } => Step::Affine {
-            weight,
-            bias,
-            bound: ErrorBound::affine(lipschitz, weight, bias),
-        },
-        Layer::Activation(activation) => {
-            let rounds = matches!(activation, Activation::LeakyRelu { .. });
-            let bound = ErrorBound::entrywise(lipschitz, rounds, certificate.input());
-            Step::Entrywise(Entrywise::Activation(*activation), bound)
-        }
-        Layer::Elementwise { operation, operand } => {
-            let bound = ErrorBound::entrywise(lipschitz, true, certificate.input());
-            Step::Entrywise(Entrywise::Constant(*operation, operand), bound)
-        }
-        Layer::ChannelActivation(_) | Layer::Groupwise(_) | Layer::Paired(_) | Layer::Resample(_) => {
-            let (map, bound) = SampleMap::new(layer, certificate.input(), lipschitz).ok_or(mismatch)?;
-            Step::Sample(map, bound)
-        }
-        Layer::ResidualBlock(block) => Step::Block(block, residual_error::residual_block(lipschitz, block)),
-        Layer::DenseFormula { bias, .. } => {
-            let weight = certificate.enclosed().ok_or(mismatch)?;
-            Step::Affine {
-                weight: weight.centre(),
-                bias,
-                bound: ErrorBound::enclosed(lipschitz, weight, bias),
-            }
-        }
-        Layer::Sandwich(layer) => {
-            let weights = certificate.sandwich().ok_or(mismatch)?;
-            let bound = weights.error_bound(layer, lipschitz);
-            Step::Sandwich { layer, weights, bound }
-        }
-        Layer::Convolution { bias, padding, .. } | Layer::ConvFormula { bias, padding, .. } => {
-            let ball = certificate.kernel().ok_or(mismatch)?;
-            let bound = ErrorBound::convolution(lipschitz, ball, bias, certificate.input());
-            Step::PlainConv(PlainConv::new(ball.approx(), bias, *padding), bound)
-        }
-        Layer::SkewExponential(exponential) => {
-            let (ball, inside) = certificate.kernel().zip(certificate.witness().inside()).ok_or(mismatch)?;
-            let norm = operator_norm::bound_up(inside.lambda, ball.error_up());
-            let (terms, bias) = (exponential.terms, &exponential.bias);
-            let bound = ErrorBound::exponential(lipschitz, norm, ball, terms, bias, certificate.input());
-            Step::Exponential(Exponential::new(ball.approx(), bias, exponential.padding, terms), bound)
-        }
-    })
 }

@@ -79,6 +79,26 @@ pub struct Bjorck {
 impl Bjorck {
     /// The most steps that are enclosed.
     pub const ITERATIONS_MOST: usize = 1000;
+
+    /// Checks the numbers, and that the steps of a weight `(rows, cols)` can be enclosed.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError::NotFinite`], [`CheckError::NotPositive`] or [`CheckError::OutOfRange`] for `β`, [`CheckError::TooLarge`] for the number of steps,
+    /// [`CheckError::TooMuchWork`] for all of them together.
+    pub fn check(self, rows: usize, cols: usize) -> Result<(), CheckError> {
+        let (beta, iterations, most) = (self.beta, self.iterations, Self::ITERATIONS_MOST);
+        not_negative("beta", beta)?;
+        in_range("beta", beta, 1.0)?;
+        if iterations > most {
+            return Err(CheckError::TooLarge {
+                what: "iterations",
+                entries: iterations as u128,
+                most: most as u128,
+            });
+        }
+        limit_work("bjorck", 2 * iterations, [rows, cols, rows.min(cols)])
+    }
 }
 
 impl DenseFormula {
@@ -153,22 +173,7 @@ impl DenseFormula {
                         check_length("v", raw.cols(), right)?;
                     }
                 }
-                match bjorck {
-                    Some(Bjorck { beta, iterations }) => {
-                        let most = Bjorck::ITERATIONS_MOST;
-                        in_range("beta", not_negative("beta", *beta).map(|()| *beta)?, 1.0)?;
-                        if *iterations > most {
-                            return Err(CheckError::TooLarge {
-                                what: "iterations",
-                                entries: *iterations as u128,
-                                most: most as u128,
-                            });
-                        }
-                        let (rows, cols) = (raw.rows(), raw.cols());
-                        limit_work("bjorck", 2 * iterations, [rows, cols, rows.min(cols)])
-                    }
-                    None => Ok(()),
-                }
+                bjorck.map_or(Ok(()), |steps| steps.check(raw.rows(), raw.cols()))
             }
             Self::Cayley { alpha, .. } => alpha.map_or(Ok(()), |alpha| finite("alpha", alpha)),
             Self::Householder { vectors } => {

@@ -99,7 +99,7 @@ pub struct NetworkMap {
 }
 
 /// The most numbers that one sample may have between two layers: 128 MiB of float64.
-const ENTRIES_MOST: usize = 1 << 24;
+pub const ENTRIES_MOST: usize = 1 << 24;
 
 /// Refuses a sample with more numbers than any check holds.
 pub(super) fn require_size(what: &'static str, shape: Shape) -> Result<(), CheckError> {
