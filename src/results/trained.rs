@@ -91,8 +91,10 @@ impl Trained {
             self.parameters,
             self.seconds
         );
-        if let Some(best) = self.best {
-            words += &format!(" · the model is of epoch {}", best.saturating_add(1));
+        match self.best {
+            Some(best) => words += &format!(" · the model is of epoch {}", best.saturating_add(1)),
+            None if self.certify.is_some() => words += " · the model is of the last step",
+            None => {}
         }
         if self.stopped {
             words += " · stopped before the end";

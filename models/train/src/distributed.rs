@@ -8,7 +8,9 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lipcert_models::training::place::Place;
 use tch::{Device, Kind, Tensor};
@@ -18,11 +20,14 @@ use crate::TrainError;
 /// How long the processes wait for each other, as libtorch's process groups do unless told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// How often who waits for the others is asked whether to go on.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The processes that train together, seen from one of them.
 #[derive(Debug)]
 pub struct Group {
     place: Place,
-    handle: NonNull<Handle>,
+    meeting: Meeting,
 }
 
 /// `LipcertGroup` of `distributed/group.cpp`.
@@ -65,14 +70,28 @@ fn take(words: *mut c_char) -> String {
 }
 
 impl Group {
-    /// Meets the others, if the variables of `torchrun` say that there are any; see [`Place::read`].
+    /// Meets the others, if the variables of `torchrun` say that there are any; see [`Place::read`]. `wait` is asked now and again, with the time so far,
+    /// whether to go on waiting for them.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Place`] and as [`Group::open`].
-    pub fn from_environment() -> Result<Option<Self>, TrainError> {
-        let place = Place::of_environment()?;
-        place.map(|place| Self::open(place, TIMEOUT)).transpose()
+    /// [`TrainError::Place`], [`TrainError::Alone`] if `wait` says no, and as [`Group::open`].
+    pub fn from_environment(wait: &mut dyn FnMut(&Place, Duration) -> bool) -> Result<Option<Self>, TrainError> {
+        let Some(place) = Place::of_environment()? else {
+            return Ok(None);
+        };
+        // libtorch's calls end when they have succeeded or are late, so that they wait in a thread of their own
+        let (sender, met) = mpsc::channel();
+        let theirs = place.clone();
+        thread::spawn(move || sender.send(Meeting::new(&theirs, TIMEOUT)));
+        let begin = Instant::now();
+        loop {
+            match met.recv_timeout(PAUSE) {
+                Ok(meeting) => return Ok(Some(meeting?.group(place))),
+                Err(RecvTimeoutError::Timeout) if wait(&place, begin.elapsed()) => {}
+                Err(_) => return Err(TrainError::Alone),
+            }
+        }
     }
 
     /// Meets the others. `timeout` holds for this and for every later call.
@@ -84,37 +103,8 @@ impl Group {
     /// # Panics
     ///
     /// If a name in `place` has a zero byte or its size does not fit into 31 bits; [`Place::read`] lets neither pass.
-    #[expect(unsafe_code, reason = "a function of `distributed/group.cpp`")]
     pub fn open(place: Place, timeout: Duration) -> Result<Self, TrainError> {
-        let host = CString::new(place.host.as_str()).expect("no zero byte");
-        let prefix = CString::new(format!("lipcert/{}", place.attempt)).expect("no zero byte");
-        let [rank, size] = [place.rank, place.size].map(|number| c_int::try_from(number).expect("a number of processes"));
-        let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-        let serves = c_int::from(place.serves && place.rank == 0);
-        let mut words = ptr::null_mut();
-        // SAFETY: both strings end with a zero and outlive the call; `words` may be written to.
-        let handle = unsafe {
-            lipcert_group_open(
-                host.as_ptr(),
-                place.port,
-                rank,
-                size,
-                serves,
-                prefix.as_ptr(),
-                milliseconds,
-                &raw mut words,
-            )
-        };
-        let cause = take(words);
-        let Some(handle) = NonNull::new(handle) else {
-            return Err(TrainError::Group {
-                what: "meeting at the master",
-                cause,
-            });
-        };
-        let group = Self { place, handle };
-        group.barrier()?;
-        Ok(group)
+        Ok(Meeting::new(&place, timeout)?.group(place))
     }
 
     /// Number of this process, from 0.
@@ -168,12 +158,12 @@ impl Group {
     /// # Errors
     ///
     /// [`TrainError::Group`] if a process is gone or late.
-    #[expect(unsafe_code, reason = "a function of `distributed/group.cpp`")]
     pub fn barrier(&self) -> Result<(), TrainError> {
-        let mut words = ptr::null_mut();
-        // SAFETY: the handle lives as long as `self`; `words` may be written to.
-        let status = unsafe { lipcert_group_barrier(self.handle.as_ptr(), &raw mut words) };
-        finish("waiting for all", status, words)
+        self.meeting.barrier()
+    }
+
+    const fn handle(&self) -> *mut Handle {
+        self.meeting.0.as_ptr()
     }
 
     /// Gloo does not notice that sizes differ; so a fingerprint of them is compared first.
@@ -233,7 +223,7 @@ impl Group {
         // is done; `words` may be written to.
         let status = unsafe {
             let tensor = flat.as_mut_ptr().cast();
-            lipcert_group_reduce(self.handle.as_ptr(), tensor, largest.into(), &raw mut words)
+            lipcert_group_reduce(self.handle(), tensor, largest.into(), &raw mut words)
         };
         finish("summing", status, words)
     }
@@ -244,17 +234,73 @@ impl Group {
         // SAFETY: as for the sum.
         let status = unsafe {
             let tensor = flat.as_mut_ptr().cast();
-            lipcert_group_broadcast(self.handle.as_ptr(), tensor, root, &raw mut words)
+            lipcert_group_broadcast(self.handle(), tensor, root, &raw mut words)
         };
         finish("sending to all", status, words)
     }
 }
 
-impl Drop for Group {
+/// What a meeting has opened.
+#[derive(Debug)]
+struct Meeting(NonNull<Handle>);
+
+// SAFETY: the process group belongs to no thread, and whoever has the handle is the only one who uses it.
+#[expect(unsafe_code, reason = "the handle is made in a thread of its own")]
+unsafe impl Send for Meeting {}
+
+impl Meeting {
+    /// Waits until all processes are there.
+    #[expect(unsafe_code, reason = "a function of `distributed/group.cpp`")]
+    fn new(place: &Place, timeout: Duration) -> Result<Self, TrainError> {
+        let host = CString::new(place.host.as_str()).expect("no zero byte");
+        let prefix = CString::new(format!("lipcert/{}", place.attempt)).expect("no zero byte");
+        let [rank, size] = [place.rank, place.size].map(|number| c_int::try_from(number).expect("a number of processes"));
+        let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let serves = c_int::from(place.serves && place.rank == 0);
+        let mut words = ptr::null_mut();
+        // SAFETY: both strings end with a zero and outlive the call; `words` may be written to.
+        let handle = unsafe {
+            lipcert_group_open(
+                host.as_ptr(),
+                place.port,
+                rank,
+                size,
+                serves,
+                prefix.as_ptr(),
+                milliseconds,
+                &raw mut words,
+            )
+        };
+        let cause = take(words);
+        let Some(handle) = NonNull::new(handle) else {
+            return Err(TrainError::Group {
+                what: "meeting at the master",
+                cause,
+            });
+        };
+        let meeting = Self(handle);
+        meeting.barrier()?;
+        Ok(meeting)
+    }
+
+    #[expect(unsafe_code, reason = "a function of `distributed/group.cpp`")]
+    fn barrier(&self) -> Result<(), TrainError> {
+        let mut words = ptr::null_mut();
+        // SAFETY: the handle lives as long as `self`; `words` may be written to.
+        let status = unsafe { lipcert_group_barrier(self.0.as_ptr(), &raw mut words) };
+        finish("waiting for all", status, words)
+    }
+
+    const fn group(self, place: Place) -> Group {
+        Group { place, meeting: self }
+    }
+}
+
+impl Drop for Meeting {
     #[expect(unsafe_code, reason = "a function of `distributed/group.cpp`")]
     fn drop(&mut self) {
-        // SAFETY: the handle is that of `open` and is not used any more.
-        unsafe { lipcert_group_close(self.handle.as_ptr()) };
+        // SAFETY: the handle is that of `new` and is not used any more.
+        unsafe { lipcert_group_close(self.0.as_ptr()) };
     }
 }
 

@@ -37,7 +37,7 @@ pub enum TrainError {
         cause: std::io::Error,
     },
     /// A number that is no number any more.
-    #[error("step {step}: {what} `{name}` is not finite")]
+    #[error("step {step}: {what} `{name}` is not finite (a smaller `optimizer.rate` or a `train.clip-norm` may help)")]
     NotFinite {
         /// Which step, from 0.
         step: usize,
@@ -63,10 +63,12 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// The state of another training.
-    #[error("`{path}` belongs to another configuration, start or data")]
+    #[error("`{path}` belongs to another {other}")]
     OtherState {
         /// The file.
         path: PathBuf,
+        /// The first thing that differs.
+        other: &'static str,
     },
     /// A saved state that is not one of this training.
     #[error("the saved state has no fitting tensor `{name}`")]
@@ -109,6 +111,17 @@ pub enum TrainError {
         what: &'static str,
         /// The words of libtorch.
         cause: String,
+    },
+    /// The others did not come, and nobody waits for them any more.
+    #[error("stopped while waiting for the other processes")]
+    Alone,
+    /// The processes that train together were asked different things.
+    #[error("not every process has the {other} of process 0 (this is process {rank})")]
+    Others {
+        /// The process that says so.
+        rank: usize,
+        /// What differs.
+        other: &'static str,
     },
     /// The processes that train together do not do the same.
     #[error("process {rank} and another one have tensors of different shapes or kinds")]

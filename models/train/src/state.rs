@@ -16,11 +16,38 @@ use crate::parameters::{sizes, values};
 /// Entry of the file's metadata.
 const KEY: &str = "lipcert.training";
 
+/// Digests of everything that decides what a training does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Of the configuration.
+    pub config: String,
+    /// Of the samples.
+    pub data: String,
+    /// Of the network that it starts from.
+    pub start: String,
+}
+
+impl Identity {
+    /// The first thing that is another one, in words.
+    #[must_use]
+    pub fn other(&self, other: &Self) -> Option<&'static str> {
+        if self.config != other.config {
+            Some("configuration")
+        } else if self.data != other.data {
+            Some("data set")
+        } else if self.start != other.start {
+            Some("network to start from")
+        } else {
+            None
+        }
+    }
+}
+
 /// Where a training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Digest of the configuration and of the start, so that no other training goes on from here.
-    pub identity: String,
+    /// So that no other training goes on from here.
+    pub identity: Identity,
     /// Steps done.
     pub step: usize,
     /// Of the epoch that is under way.

@@ -20,7 +20,6 @@ use lipcert_models::architecture::{Plan, ScaleKind};
 use lipcert_models::data::{DataOptions, Dataset, Split};
 use lipcert_models::training::config::{Config, Precision};
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use journal::Journal;
@@ -33,7 +32,7 @@ use crate::loss::Criterion;
 use crate::metrics::{self, Counts};
 use crate::optimizer::Optimizer;
 use crate::samples::Samples;
-use crate::state::{self, Position};
+use crate::state::Position;
 use crate::{Network, TrainError, device, precision, regularizer, schedule};
 
 /// The result, for certification.
@@ -52,7 +51,7 @@ const PAUSE: f64 = 0.1;
 ///
 /// [`TrainError`].
 pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<Event, TrainError> {
-    let mut training = Training::new(task)?;
+    let mut training = Training::new(task, report, stop)?;
     report(Event::Started {
         device: training.device_name(),
         parameters: training.network.parameters().count(),
@@ -66,6 +65,7 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
         stopped = training.epoch(report, stop)?;
     }
     if stopped {
+        training.write_best_so_far()?;
         training.save()?;
     }
     Ok(training.finished(training.position.step < training.steps()))
@@ -90,10 +90,10 @@ struct Training<'t> {
 }
 
 impl<'t> Training<'t> {
-    fn new(task: &'t job::Train) -> Result<Self, TrainError> {
+    fn new(task: &'t job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<Self, TrainError> {
         let config = &task.config;
         config.check()?;
-        let group = Group::from_environment()?;
+        let group = gather::meet(report, stop)?;
         let device = device::choose(task.device, group.as_ref().map_or(0, Group::local_rank))?;
         if let Some(threads) = task.threads {
             tch::set_num_threads(threads.into());
@@ -117,6 +117,7 @@ impl<'t> Training<'t> {
         start::settle(&network, config)?;
         penalty::require(&network, &config.regularizer)?;
         if let Some(group) = &group {
+            gather::compare(group, config, dataset.sha256())?;
             let mut first: Vec<Tensor> = network.parameters().iter().map(|(_, tensor)| tensor.detach()).collect();
             group.broadcast(&mut first, 0)?;
         }
@@ -275,11 +276,7 @@ impl<'t> Training<'t> {
         if better {
             self.position.best = Some(epoch);
             self.position.best_certified = held_out.map(|found| found.approx_certified);
-            if self.writes() {
-                let bytes = self.network.seal()?.file()?;
-                self.position.digest = Some(start::hexadecimal(&Sha256::digest(&bytes)));
-                state::replace(&self.path(MODEL), &bytes)?;
-            }
+            self.write_model()?;
         }
         if let Some(journal) = &mut self.journal {
             journal.epoch(&summary, self.position.step)?;

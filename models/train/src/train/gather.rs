@@ -1,12 +1,61 @@
 //! What each of several processes does of a step, and what they learn of each other.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use tch::{Device, Tensor};
+use lipcert_models::training::Config;
+use lipcert_models::training::job::Event;
+use lipcert_models::training::place::Place;
+use tch::{Device, Kind, Tensor};
 
+use super::start::digest;
 use super::taken::Taken;
 use super::{Training, share};
 use crate::TrainError;
+use crate::distributed::Group;
+
+/// After how long whoever waits for the others is told so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Meets the other processes, if there are any.
+pub(super) fn meet(report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<Option<Group>, TrainError> {
+    let mut told = false;
+    Group::from_environment(&mut |place, waited| {
+        if !told && waited > PATIENCE {
+            told = true;
+            let Place {
+                rank, size, host, port, ..
+            } = place;
+            report(Event::Warning {
+                message: format!("process {rank} of {size} waits for the others at {host}:{port}"),
+            });
+        }
+        !stop()
+    })
+}
+
+/// Makes sure that all processes train the same on the same samples, wherever these lie on each machine.
+pub(super) fn compare(group: &Group, config: &Config, data: &str) -> Result<(), TrainError> {
+    let mut config = config.clone();
+    config.data.train.clear();
+    config.data.test = None;
+    let config = digest(&serde_json::to_vec(&config).expect("numbers and texts"));
+    for (digest, other) in [(config.as_str(), "configuration"), (data, "data set")] {
+        let own = Tensor::from_slice(digest.as_bytes()).to_kind(Kind::Int64);
+        let mut first = [own.copy()];
+        group.broadcast(&mut first, 0)?;
+        // all of them end, also those that agree
+        let mut differ = [Tensor::from_slice(&[i64::from(first[0] != own)])];
+        group.sum(&mut differ)?;
+        if differ[0].int64_value(&[0]) > 0 {
+            return Err(TrainError::Others {
+                rank: group.rank(),
+                other,
+            });
+        }
+    }
+    Ok(())
+}
 
 impl Training<'_> {
     /// The part of a batch that is this process's.

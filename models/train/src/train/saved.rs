@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-use super::{STATE, Training};
+use super::start::digest;
+use super::{MODEL, STATE, Training};
 use crate::{TrainError, state};
 
 /// What the names in the state begin with.
@@ -12,6 +13,25 @@ const OPTIMIZER: &str = "optimizer.";
 const LOSS: &str = "loss.";
 
 impl Training<'_> {
+    /// Writes the network as it is now; nothing in a process that writes no files.
+    pub(super) fn write_model(&mut self) -> Result<(), TrainError> {
+        if self.writes() {
+            let bytes = self.network.seal()?.file()?;
+            self.position.digest = Some(digest(&bytes));
+            state::replace(&self.path(MODEL), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// A training that stops leaves a model: that of the best epoch, or the network as it is if no epoch was the best yet.
+    pub(super) fn write_best_so_far(&mut self) -> Result<(), TrainError> {
+        if self.position.best.is_some() {
+            return Ok(());
+        }
+        self.require_finite_weights()?;
+        self.write_model()
+    }
+
     /// Writes the state, from which a training can go on; nothing in a process that writes no files.
     pub(super) fn save(&mut self) -> Result<(), TrainError> {
         let Some(journal) = &mut self.journal else {
@@ -25,8 +45,8 @@ impl Training<'_> {
     pub(super) fn take_up(&mut self) -> Result<(), TrainError> {
         let path = self.path(STATE);
         let (position, saved) = state::read(&path)?;
-        if position.identity != self.position.identity {
-            return Err(TrainError::OtherState { path });
+        if let Some(other) = position.identity.other(&self.position.identity) {
+            return Err(TrainError::OtherState { path, other });
         }
         let parameters = self.network.parameters().iter();
         let parameters = parameters.map(|(parameter, tensor)| (format!("{NETWORK}{}", parameter.name), tensor.shallow_clone()));

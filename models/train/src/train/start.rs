@@ -7,12 +7,13 @@ use lipcert_models::training::config::{Config, ConfigError, Moving};
 use lipcert_models::training::job;
 use lipcert_models::training::parameters::Parameter;
 use lipcert_models::training::recipe::Recipe;
+use lipcert_proofs::format::hexadecimal;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::seed::{Purpose, mix};
 use crate::parameters::Parameters;
-use crate::state;
+use crate::state::{self, Identity};
 use crate::{Network, TrainError, initial};
 
 /// How the file begins that a fresh network is read from.
@@ -84,16 +85,16 @@ pub(super) fn settle(network: &Network, config: &Config) -> Result<(), TrainErro
     Ok(())
 }
 
-/// Digest of everything that decides what a training does.
-pub(super) fn identity(task: &job::Train, data: &str, network: &Network) -> Result<String, TrainError> {
-    let mut hasher = Sha256::new();
-    hasher.update(serde_json::to_vec(&task.config).expect("numbers and texts"));
-    hasher.update(data);
-    hasher.update(network.file()?);
-    Ok(hexadecimal(&hasher.finalize()))
+/// What decides what a training does; `data` is the digest of the samples.
+pub(super) fn identity(task: &job::Train, data: &str, network: &Network) -> Result<Identity, TrainError> {
+    Ok(Identity {
+        config: digest(&serde_json::to_vec(&task.config).expect("numbers and texts")),
+        data: data.to_owned(),
+        start: digest(&network.file()?),
+    })
 }
 
-/// A digest as text.
-pub(super) fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The SHA-256, as text.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
 }

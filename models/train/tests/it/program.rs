@@ -1,10 +1,11 @@
 //! The program that trains, alone and in several processes.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use lipcert_models::training::job::{Event, Job, Train};
-
 use lipcert_train::state;
 use lipcert_train::train::STATE;
 use serde_json::json;
@@ -25,6 +26,32 @@ fn spawn(task: Train, variables: &[(&str, String)]) -> Child {
     line.push('\n');
     child.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     child
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The variables of one of two processes.
+fn place(rank: usize, port: u16) -> [(&'static str, String); 5] {
+    [
+        ("RANK", rank.to_string()),
+        ("WORLD_SIZE", "2".to_owned()),
+        ("LOCAL_RANK", rank.to_string()),
+        ("MASTER_ADDR", "127.0.0.1".to_owned()),
+        ("MASTER_PORT", port.to_string()),
+    ]
+}
+
+/// Waits for the end, which is a failure; returns why.
+fn failure(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let last = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let Event::Failed { message } = last else { panic!("{text}") };
+    message
 }
 
 /// Waits for the end; returns the epochs' losses.
@@ -51,23 +78,8 @@ fn two_processes_are_one_with_the_double_batch() {
     config.train.batch = 50;
     // the last batch of an epoch, of 10 samples, too
     let one = losses(spawn(task(config.clone(), folders[0].path()), &[]));
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let ranks = [0, 1].map(|rank| {
-        spawn(
-            task(config.clone(), folders[1].path()),
-            &[
-                ("RANK", rank.to_string()),
-                ("WORLD_SIZE", "2".to_owned()),
-                ("LOCAL_RANK", rank.to_string()),
-                ("MASTER_ADDR", "127.0.0.1".to_owned()),
-                ("MASTER_PORT", port.to_string()),
-            ],
-        )
-    });
+    let port = free_port();
+    let ranks = [0, 1].map(|rank| spawn(task(config.clone(), folders[1].path()), &place(rank, port)));
     let two = ranks.map(losses);
     assert_eq!(one.len(), 3);
     assert_eq!(two[0], two[1]);
@@ -77,6 +89,65 @@ fn two_processes_are_one_with_the_double_batch() {
     }
     let (position, _) = state::read(&folders[1].path().join(STATE)).unwrap();
     assert_eq!((position.step, position.best), (12, Some(2)));
+}
+
+/// Twenty grey images of the shape of the digits in MNIST's files; returns what names them.
+fn write_images(folder: &Path, grey: u8) -> String {
+    let head = |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_be_bytes()).collect() };
+    fs::create_dir(folder).unwrap();
+    let labels: Vec<u8> = (0..20).map(|place| place % 10).collect();
+    for (name, bytes) in [
+        (
+            "train-images-idx3-ubyte",
+            [head(&[0x0803, 20, 8, 8]), vec![grey; 20 * 64]].concat(),
+        ),
+        ("train-labels-idx1-ubyte", [head(&[0x0801, 20]), labels].concat()),
+    ] {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    format!("mnist:{}", folder.display())
+}
+
+/// Each of two processes learns that the other one was asked something else; where the samples lie may differ.
+#[test]
+fn processes_with_different_questions_are_refused() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = config();
+    first.data.limit = None;
+    first.data.train = write_images(&folder.path().join("a"), 3);
+    let mut elsewhere = first.clone();
+    elsewhere.data.train = write_images(&folder.path().join("b"), 5);
+    let mut other = elsewhere.clone();
+    other.train.batch = 24;
+    for (second, what) in [(other, "configuration"), (elsewhere, "data set")] {
+        let port = free_port();
+        let children = [first.clone(), second].into_iter().enumerate();
+        let children: Vec<Child> = children
+            .map(|(rank, config)| spawn(task(config, folder.path()), &place(rank, port)))
+            .collect();
+        for (rank, child) in children.into_iter().enumerate() {
+            let message = failure(child);
+            assert_eq!(
+                message,
+                format!("not every process has the {what} of process 0 (this is process {rank})")
+            );
+        }
+        assert!(!folder.path().join(STATE).exists());
+    }
+}
+
+/// Whoever waits for processes that never come can be stopped.
+#[test]
+fn waiting_for_the_others_ends_with_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    for rank in [0, 1] {
+        let mut child = spawn(task(config(), folder.path()), &place(rank, free_port()));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "it waits");
+        drop(child.stdin.take());
+        assert_eq!(failure(child), "stopped while waiting for the other processes");
+    }
 }
 
 #[test]

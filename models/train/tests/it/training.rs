@@ -9,9 +9,11 @@ use lipcert_models::checkpoint::{PlainTensor, write_safetensors};
 use lipcert_models::training::Config;
 use lipcert_models::training::config::Moving;
 use lipcert_models::training::job::{Device, Event, Model, Train};
+use lipcert_proofs::format::hexadecimal;
 use lipcert_train::TrainError;
 use lipcert_train::train::{MODEL, STATE, run};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::common;
 
@@ -121,6 +123,34 @@ fn a_training_that_was_stopped_ends_as_one_that_was_not() {
     }
 }
 
+/// Without samples that are held out no epoch is the best before the last; a training that stops leaves the network as it is.
+#[test]
+fn a_stop_leaves_a_model() {
+    let _alone = common::start();
+    for (validation, steps, best) in [(0.0, 7, None), (0.2, 2, None), (0.2, 6, Some(0))] {
+        let mut config = config();
+        config.data.validation = validation;
+        let folder = tempfile::tempdir().unwrap();
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() >= steps
+        };
+        let Event::Finished {
+            sha256,
+            stopped: true,
+            best: found,
+            ..
+        } = run(&task(config, folder.path()), &mut |_| (), &stop).unwrap()
+        else {
+            panic!("not stopped")
+        };
+        assert_eq!(found, best);
+        let model = fs::read(folder.path().join(MODEL)).unwrap();
+        assert_eq!(sha256.unwrap(), hexadecimal(&Sha256::digest(model)));
+    }
+}
+
 #[test]
 fn another_training_is_not_taken_up() {
     let _alone = common::start();
@@ -132,7 +162,16 @@ fn another_training_is_not_taken_up() {
     let mut other = task(first, folder.path());
     other.resume = true;
     let refused = run(&other, &mut |_| (), &|| false);
-    assert!(matches!(refused, Err(TrainError::OtherState { .. })), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Err(TrainError::OtherState {
+                other: "configuration",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
     fs::copy(folder.path().join(MODEL), folder.path().join(STATE)).unwrap();
     let refused = run(&other, &mut |_| (), &|| false);
     assert!(matches!(refused, Err(TrainError::NoState { .. })), "{refused:?}");
