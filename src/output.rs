@@ -3,7 +3,7 @@
 //! Results go to standard output; progress, warnings, errors and hints to standard error. Nothing here is coloured.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lipcert::jobs::Progress;
 use lipcert::text::printable;
 use serde::Serialize;
+use signal_hook::consts::SIGTERM;
+use signal_hook::flag;
 
 use crate::cli::GlobalArgs;
 use crate::status::Status;
@@ -47,12 +49,16 @@ impl Output {
         }
     }
 
-    /// From now on the first interrupt (Ctrl-C) asks the job to end with the best that it has; the second ends the program.
+    /// From now on the first interrupt (Ctrl-C, or SIGTERM) asks the job to end with the best that it has; the second ends the program.
     ///
     /// # Errors
     ///
     /// If the system refuses the handler.
     pub(crate) fn stop_on_interrupt(&self) -> anyhow::Result<()> {
+        // what batch systems send before they kill
+        flag::register_conditional_shutdown(SIGTERM, 128 + SIGTERM, Arc::clone(&self.stop))
+            .and_then(|_| flag::register(SIGTERM, Arc::clone(&self.stop)))
+            .context("cannot listen for SIGTERM")?;
         let (stop, bar, quiet) = (Arc::clone(&self.stop), self.bar.clone(), self.quiet);
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::Relaxed) {
@@ -162,7 +168,10 @@ impl Progress for Output {
     }
 
     fn remark(&self, words: &str) {
-        self.detail(words);
+        // where nobody sees the bar, this is all that is seen
+        if self.verbose || !(self.quiet || io::stderr().is_terminal()) {
+            self.say("", &words);
+        }
     }
 
     fn warn(&self, words: &str) {

@@ -71,7 +71,7 @@ pub struct Outcome {
 /// If the model or the data cannot be read, if there is no program that attacks, or if it fails or writes a file that makes no sense.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let start = Instant::now();
-    require_distinct(&options.epsilons)?;
+    require_distinct(&options.epsilons).context("--eps")?;
     let program = trainer::find()?;
     let dataset = certify::open_data(&options.data)?;
     let loaded = load(&options.model, &options.read, Some(dataset.shape()))?;

@@ -95,7 +95,7 @@ pub(super) struct OneRun {
 /// If a model or the data cannot be read, or a number of them is not finite.
 pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Outcome> {
     let start = Instant::now();
-    require_distinct(&options.epsilons)?;
+    require_distinct(&options.epsilons).context("--eps")?;
     let Semantics::Real = options.semantics;
     let dataset = open_data(&options.data)?;
     let models = expand(&options.models)?;
@@ -372,7 +372,7 @@ pub(super) fn require_distinct(epsilons: &[Epsilon]) -> anyhow::Result<()> {
             .iter()
             .find(|other| other.radius().to_bits() == epsilon.radius().to_bits())
         {
-            bail!("--eps: `{}` and `{}` are the same size", earlier.text(), epsilon.text());
+            bail!("`{}` and `{}` are the same size", earlier.text(), epsilon.text());
         }
     }
     Ok(())

@@ -104,6 +104,14 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
         Some((model, read)) if first => Some(plan.certify(model, read, options, progress)?),
         _ => None,
     };
+    if let (Some((_, read)), Some(before)) = (&options.start, &before)
+        && read.preprocess.is_none()
+        && before.model.preprocess == "none"
+    {
+        progress.warn(
+            "no preprocessing is declared, so the model is trained and certified on the raw input; if it was trained on normalised input, give --preprocess",
+        );
+    }
     let task = plan.task(options)?;
     let mut heard = Heard::default();
     let mut removed = Ok(());
@@ -216,6 +224,11 @@ impl Plan {
         if let Some(data) = &options.test_data {
             config.data.test = Some(data.clone());
         }
+        if options.start.is_some() && config.network.is_some() {
+            let why =
+                "`network` is given, but the model that is fine-tuned is the network (--preprocess says what its input was)";
+            return Err(source.place("network", why));
+        }
         config.check().map_err(|cause| source.refuse(cause))?;
         let epsilons = epsilons(&config, &source)?;
         let open = |spec: &str, split, limit| {
@@ -255,8 +268,8 @@ impl Plan {
             }
             Ok(())
         };
-        match (&config.network, &options.start) {
-            (Some(network), None) => {
+        match (&options.start, &config.network) {
+            (None, Some(network)) => {
                 let recipe =
                     Recipe::new(network, train.shape(), train.classes()).map_err(|cause| source.refuse_network(&cause))?;
                 require_classes(recipe.outputs, &|| format!("`{}`: the network", source.path))?;
@@ -265,17 +278,11 @@ impl Plan {
                     return Err(source.place("finetune", why));
                 }
             }
-            (None, Some((model, read))) => {
+            (Some((model, read)), _) => {
                 let logits = super::load::load(model, read, Some(train.shape()))?.network.map.classes();
                 require_classes(logits, &|| format!("`{}`", model.display()))?;
             }
             (None, None) => bail!("`{}`: `network` is missing: there is no model to go on from", source.path),
-            (Some(_), Some(_)) => {
-                return Err(source.place(
-                    "network",
-                    "`network` is given, but the model that is fine-tuned is the network",
-                ));
-            }
         }
         let folder = match (&options.folder, options.config.file_stem()) {
             (Some(folder), _) => folder.clone(),
@@ -365,7 +372,7 @@ pub(super) fn model_of(path: &Path, read: &ModelOptions) -> anyhow::Result<job::
 fn epsilons(config: &Config, source: &Source) -> anyhow::Result<Vec<Epsilon>> {
     let texts: Vec<&str> = match config.certify.eps.as_slice() {
         [] => EPSILONS.to_vec(),
-        some => some.iter().map(String::as_str).collect(),
+        some => some.iter().map(|size| size.0.as_str()).collect(),
     };
     let read = || {
         let sizes: Vec<Epsilon> = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;

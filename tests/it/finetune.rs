@@ -33,9 +33,22 @@ fn fine_tuning_shows_before_and_after() {
         (start.path.to_str(), start.preprocess.as_deref()),
         (Some(model), Some("mean=0.3053"))
     );
+    // The input is declared here; without a word of it, it is the raw one.
+    assert!(!ran.stderr.contains("raw input"), "{}", ran.stderr);
+    let ran = bench.run(&["finetune", model, "tune.toml", "-o", "raw"]);
+    assert!(ran.stderr.contains("warning: no preprocessing is declared"), "{ran:?}");
     // A configuration with a network is not for this, and one without is not for `train`.
     let ran = bench.run(&["finetune", model, "config.toml", "-o", "other"]);
     assert!(ran.status == Some(2) && ran.stderr.contains("line 4: `network`"), "{ran:?}");
+    bench.write(
+        "part.toml",
+        &CONFIG.replace("preset = \"digits-sll\"", "preprocess = \"mean=0.3053\""),
+    );
+    let ran = bench.run(&["finetune", model, "part.toml", "-o", "other"]);
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("line 4: `network` is given"),
+        "{ran:?}"
+    );
     // Ten logits are too few for eleven classes.
     write_npz(&bench.path("many.npz"), 11);
     let many = ["--data", "npz:many.npz", "--test-data", "npz:many.npz"];

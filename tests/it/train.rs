@@ -109,6 +109,14 @@ fn the_text_begins_with_what_is_proved() {
     );
     assert!(ran.stderr.contains("warning: the rate is high"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: open out/report.html"), "{}", ran.stderr);
+    // there is no terminal, so no bar: the epochs are told
+    assert!(
+        ran.stderr.contains("epoch 2: loss 0.2500, accuracy 95.00 %"),
+        "{}",
+        ran.stderr
+    );
+    let quiet = good().run(&with(&["--quiet"]));
+    assert_eq!((quiet.status, quiet.stderr.as_str()), (Some(0), ""));
 }
 
 /// The folder's name comes from the configuration; data of the command line goes before that of the file.
@@ -203,6 +211,7 @@ fn configurations_that_are_refused() {
         ("train = \"digits\"", "train = \"npz:a.npz\"", "a.npz"),
         ("[\"0.1\", \"0.5\"]", "[\"0.1\", \"1/10\"]", "line 16: `certify.eps`"),
         ("[\"0.1\", \"0.5\"]", "[\"-1\"]", "line 16: `certify.eps`"),
+        ("[\"0.1\", \"0.5\"]", "[0.1]", "expected a size in quotes"),
         (
             "lipcert/train-config/1",
             "lipcert/train/1",
@@ -278,7 +287,7 @@ fn earlier_epochs_are_not_forgotten() {
     );
 }
 
-/// An interrupt at the terminal reaches `lipcert` alone; it closes the other program's input, which then saves.
+/// An interrupt at the terminal, or what a batch system sends before it kills, reaches `lipcert` alone; it closes the other program's input, which then saves.
 #[test]
 fn an_interrupt_saves_and_certifies() {
     let bench = Bench::new(&format!(
@@ -287,17 +296,20 @@ fn an_interrupt_saves_and_certifies() {
         leave_model(),
         say(&[finished(true)])
     ));
-    let (status, ran) = interrupted(&bench, &with(&["--json"]));
-    assert_eq!(status, Some(0), "{ran:?}");
-    let json = ran.json();
-    assert_eq!((&json["stopped"], &json["certify"]["correct"]), (&true.into(), &339.into()));
-    assert_eq!(json["epochs"].as_array().unwrap().len(), 1);
+    for signal in ["-INT", "-TERM"] {
+        let (status, ran) = interrupted(&bench, &with(&["--json", "--force"]), signal);
+        assert_eq!(status, Some(0), "{ran:?}");
+        let json = ran.json();
+        assert_eq!((&json["stopped"], &json["certify"]["correct"]), (&true.into(), &339.into()));
+        assert_eq!(json["epochs"].as_array().unwrap().len(), 1);
+        fs::remove_file(bench.path("job.json")).unwrap();
+    }
 }
 
 #[test]
 fn an_interrupt_before_there_is_a_model() {
     let bench = Bench::new(&format!("{}cat > /dev/null\n{}", say(&[started()]), say(&[finished(true)])));
-    let (status, ran) = interrupted(&bench, &TRAIN);
+    let (status, ran) = interrupted(&bench, &TRAIN, "-INT");
     assert_eq!(status, Some(1), "{ran:?}");
     assert!(ran.first_line().starts_with("not certified: training was stopped"), "{ran:?}");
     assert!(ran.stderr.contains("hint: go on with --resume -o out"), "{ran:?}");
@@ -305,7 +317,7 @@ fn an_interrupt_before_there_is_a_model() {
 }
 
 /// Runs in a process group of its own, which is interrupted as soon as the job is there.
-fn interrupted(bench: &Bench, arguments: &[&str]) -> (Option<i32>, Ran) {
+fn interrupted(bench: &Bench, arguments: &[&str], signal: &str) -> (Option<i32>, Ran) {
     let mut command = bench.command(arguments);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -316,7 +328,7 @@ fn interrupted(bench: &Bench, arguments: &[&str]) -> (Option<i32>, Ran) {
     }
     std::thread::sleep(Duration::from_millis(100));
     let sent = Command::new("kill")
-        .args(["-INT", "--", &format!("-{}", child.id())])
+        .args([signal, "--", &format!("-{}", child.id())])
         .status();
     assert!(sent.unwrap().success());
     let ran = Ran::from(child.wait_with_output().unwrap());

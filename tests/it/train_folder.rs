@@ -132,6 +132,44 @@ fn a_training_that_never_begins_takes_nothing_away() {
     assert_eq!(bench.read("out/log.jsonl"), "log.jsonl");
 }
 
+/// A training that was killed before it began leaves the earlier one aside; the next one brings it back.
+#[test]
+fn what_was_put_aside_is_found_again() {
+    let bench = Bench::new("exit 1");
+    fs::create_dir_all(bench.path("out/.lipcert-train-before-abc")).unwrap();
+    bench.write("out/.lipcert-train.lock", "");
+    for name in ["model.safetensors", "state.safetensors"] {
+        bench.write(&format!("out/.lipcert-train-before-abc/{name}"), name);
+    }
+    let ran = bench.run(&TRAIN);
+    assert!(ran.status == Some(2) && ran.stderr.contains("is not empty"), "{ran:?}");
+    let names = || {
+        let mut names: Vec<String> = fs::read_dir(bench.path("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["model.safetensors", "state.safetensors"]);
+    assert_eq!(bench.read("out/model.safetensors"), "model.safetensors");
+    // What has a successor stays where it is.
+    fs::create_dir(bench.path("out/.lipcert-train-before-abc")).unwrap();
+    bench.write("out/.lipcert-train-before-abc/model.safetensors", "older");
+    assert_eq!(bench.run(&with(&["--force"])).status, Some(2));
+    assert_eq!(
+        names(),
+        [".lipcert-train-before-abc", "model.safetensors", "state.safetensors"]
+    );
+    assert_eq!(bench.read("out/model.safetensors"), "model.safetensors");
+    // A lock that nobody holds is nothing.
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    fs::create_dir(bench.path("out")).unwrap();
+    bench.write("out/.lipcert-train.lock", "");
+    let ran = bench.run(&TRAIN);
+    assert!(ran.status == Some(2) && ran.stderr.contains("without a word"), "{ran:?}");
+}
+
 /// Two trainings do not share a folder, and a file that another program put there is nobody's result.
 #[test]
 fn the_folder_is_one_training_s() {

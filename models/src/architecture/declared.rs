@@ -83,7 +83,7 @@ pub(super) fn read(text: &str, tensors: &[TensorInfo]) -> Result<Architecture, A
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let name = declaration.name;
     if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) {
-        return Err(refuse_name("an architecture", &name));
+        return Err(refuse_name("an architecture (a-z, 0-9 and -, at most 40)", &name));
     }
     too_large("number of layers", declaration.layers.len(), MAX_LAYERS)?;
     let input = declaration.input.map(Input::shape);

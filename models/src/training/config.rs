@@ -3,7 +3,10 @@
 //! It is TOML in the hands of a user and JSON on its way to the program that trains; unknown fields are refused. Every rate is a float64, every
 //! fraction is one of the number of steps or of samples and lies in `[0, 1]`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod check;
 mod loss;
@@ -331,10 +334,33 @@ pub enum Moving {
 pub struct Certify {
     /// Perturbation sizes as `--eps` takes them: `"36/255"`, `"0.25"`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub eps: Vec<String>,
+    pub eps: Vec<Size>,
     /// Only the first so many test samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+}
+
+/// A size as `--eps` takes it: the text, since a number would not be the one that was typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Size(pub String);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"a size in quotes, such as "0.25" or "36/255""#)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+                Ok(Size(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 const fn one() -> f64 {

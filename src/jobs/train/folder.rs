@@ -36,8 +36,9 @@ pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str]) -> an
     }
     let context = || format!("cannot write into the folder `{}`", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
-    let used = std::fs::read_dir(folder).with_context(context)?.next().is_some();
-    if used && !(options.force || options.resume) {
+    let mut held = Held::new(folder)?;
+    held.restore_leftovers().with_context(context)?;
+    if !(options.force || options.resume) && is_used(folder).with_context(context)? {
         bail!(
             "the folder `{}` is not empty (overwrite what is in it with --force, or go on with --resume)",
             folder.display()
@@ -50,11 +51,20 @@ pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str]) -> an
             bail!("`{}` would be overwritten: choose another folder with -o", input.display());
         }
     }
-    let mut held = Held::new(folder)?;
     if !options.resume {
         held.put_aside(&files)?;
     }
     Ok(held)
+}
+
+/// Whether there is anything in a folder but what is held.
+fn is_used(folder: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        if entry?.file_name() != HOLD {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Every file that is read and has a name of the user's choice.
@@ -128,6 +138,23 @@ impl Held {
             std::fs::rename(entry.path(), self.folder.join(entry.file_name()))?;
         }
         std::fs::remove_dir(aside)
+    }
+
+    /// Brings back what a training put aside that was killed before it began; what has a successor stays aside.
+    fn restore_leftovers(&self) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let aside = entry?;
+            if !aside.file_name().to_string_lossy().starts_with(ASIDE) || !aside.file_type()?.is_dir() {
+                continue;
+            }
+            let successors = std::fs::read_dir(aside.path())?
+                .map(|entry| Ok(self.folder.join(entry?.file_name()).exists()))
+                .collect::<std::io::Result<Vec<bool>>>()?;
+            if !successors.contains(&true) {
+                self.restore(&aside.path())?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ pub enum ConfigError {
         second: &'static str,
     },
     /// A loss for another number of classes.
-    #[error("`loss.kind` is for {expected}, and the network has {classes}")]
+    #[error("`loss.kind` is for {expected}, and the data have {classes}")]
     Classes {
         /// The number of classes.
         classes: usize,

@@ -45,10 +45,11 @@ fn place(rank: usize, port: u16) -> [(&'static str, String); 5] {
 }
 
 /// Waits for the end, which is a failure; returns why.
-fn failure(child: Child) -> String {
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{text}");
+fn failure(mut child: Child) -> String {
+    // the input stays open until then
+    let mut text = String::new();
+    std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{text}");
     let last = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let Event::Failed { message } = last else { panic!("{text}") };
     message
