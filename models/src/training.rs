@@ -5,6 +5,7 @@
 
 pub mod candidates;
 pub mod config;
+pub mod folder;
 pub mod job;
 pub mod parameters;
 pub mod place;

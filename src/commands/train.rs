@@ -47,6 +47,7 @@ fn job(options: &Options, strict: bool, output: &Output) -> anyhow::Result<Statu
         trained,
         folder,
         certificate,
+        held: _held,
     }) = jobs::train::run(options, output)?
     else {
         // The first of several processes writes the files and says what is proved.

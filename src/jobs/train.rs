@@ -5,43 +5,30 @@
 mod config;
 mod folder;
 mod heard;
+mod plan;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use lipcert_models::data::{self, DataOptions, DataSpec, Dataset};
-use lipcert_models::training::Config;
+use anyhow::{Context, anyhow, bail};
+use lipcert_models::training::folder::remove_results;
 use lipcert_models::training::job::{self, Device, Event, Job};
 use lipcert_models::training::place::Place;
-use lipcert_models::training::recipe::Recipe;
 use lipcert_proofs::format::hexadecimal;
 use lipcert_proofs::statement::Output;
 use sha2::{Digest, Sha256};
 
-use self::config::Source;
-use self::folder::{remove_results, take_folder};
+pub use self::folder::Held;
+use self::folder::take_folder;
 use self::heard::Heard;
-use super::certify::{self, DataChoice, Split, require_distinct};
+use self::plan::Plan;
 use super::load::declaration_of;
 use super::trainer::{self, Answer};
 use super::verify::{self, Method, Solver};
 use super::{ModelOptions, Progress, Unhurried};
-use crate::results::{Certified, ConfigFile, Epsilon, Run, Semantics, Tool, TrainSchema, Trained, Verdict};
+use crate::results::{Certified, ConfigFile, Semantics, Tool, TrainSchema, Trained, Verdict};
 
-/// The perturbation sizes where the configuration names none.
-const EPSILONS: [&str; 4] = ["36/255", "72/255", "108/255", "1"];
-
-/// The file that training leaves.
-pub const MODEL: &str = "model.safetensors";
-/// The certificate of its Lipschitz bound.
-pub const CERTIFICATE: &str = "certificate.json";
-/// The run of `certify` on it.
-pub const RUN: &str = "run.json";
-/// The report of that run.
-pub const REPORT: &str = "report.html";
-/// The whole result, with the epochs.
-pub const RESULT: &str = "train.json";
+pub use lipcert_models::training::folder::{CERTIFICATE, MODEL, REPORT, RESULT, RUN};
 
 /// What to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +56,7 @@ pub struct Options {
 }
 
 /// The answer, and the certificate that goes with it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Outcome {
     /// The answer.
     pub trained: Trained,
@@ -77,6 +64,8 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// The bytes of the certificate file; `None` if no bound is proved.
     pub certificate: Option<Vec<u8>>,
+    /// No other training may use the folder until this is dropped: when everything is written.
+    pub held: Held,
 }
 
 /// Trains, then verifies and certifies the file; nothing where another of several processes does that.
@@ -92,17 +81,71 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     let plan = Plan::new(options)?;
     let place = Place::of_environment()?;
     let program = trainer::find()?;
-    let first = place.is_none_or(|place| place.rank == 0);
-    // held until the end: what is certified is what this training left
-    let mut held = if first {
-        Some(take_folder(&plan.folder, options, &[&plan.config.data.train, &plan.test])?)
-    } else {
+    if place.is_some_and(|place| place.rank > 0) {
         std::fs::create_dir_all(&plan.folder).with_context(|| format!("cannot make the folder `{}`", plan.folder.display()))?;
-        None
+        train(&program, plan.task(options)?, &mut |_, _| Ok(()), progress)?;
+        return Ok(None);
+    }
+    let mut held = take_folder(&plan.folder, options, &[&plan.config.data.train, &plan.test], progress)?;
+    let done = train_held(&plan, options, &program, &mut held, progress).map_err(|error| match held.restore() {
+        Ok(()) => error,
+        Err(lost) => error.context(format!("{lost:#}")),
+    })?;
+    let seconds = || begin.elapsed().as_secs_f64();
+    let (trained, certificate) = prove(&plan, options, done, &seconds, progress)?;
+    Ok(Some(Outcome {
+        trained,
+        folder: plan.folder,
+        certificate,
+        held,
+    }))
+}
+
+/// What training left, and what was said of it.
+struct Done {
+    heard: Heard,
+    left: Left,
+    /// What is proved of the network that was gone on from.
+    before: Option<Box<Certified>>,
+}
+
+/// The file that the other program says that it left.
+struct Left {
+    sha256: Option<String>,
+    stopped: bool,
+    best: Option<usize>,
+}
+
+/// Lets the other program train; `started` hears of the number of steps that were done before, as soon as it is at work.
+fn train(
+    program: &Path,
+    task: job::Train,
+    started: &mut dyn FnMut(usize, &mut Heard) -> anyhow::Result<()>,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Heard, Left)> {
+    let mut heard = Heard::default();
+    let mut begun = None;
+    let answer = trainer::ask(program, &Job::Train(Box::new(task)), progress, &mut |event| {
+        if let Event::Started { done, .. } = &event
+            && begun.is_none()
+        {
+            begun = Some(started(*done, &mut heard));
+        }
+        heard.event(event, progress);
+    })?;
+    let Answer::Written { sha256, stopped, best } = answer else {
+        bail!("`{}` answers another question than that it was asked", trainer::NAME);
     };
+    begun.with_context(|| format!("`{}` says that it is done before it has begun", trainer::NAME))??;
+    Ok((heard, Left { sha256, stopped, best }))
+}
+
+/// The same in a folder that is held: what an earlier training left there goes when this one is at work, and not before.
+fn train_held(plan: &Plan, options: &Options, program: &Path, held: &mut Held, progress: &dyn Progress) -> anyhow::Result<Done> {
+    const STOPPED: &str = "stopped before training began; what was there is still there";
     let before = match &options.start {
-        Some((model, read)) if first => Some(plan.certify(model, read, options, progress)?),
-        _ => None,
+        Some((model, read)) => Some(plan.certify(model, read, options, progress)?),
+        None => None,
     };
     if let (Some((_, read)), Some(before)) = (&options.start, &before)
         && read.preprocess.is_none()
@@ -112,28 +155,39 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
             "no preprocessing is declared, so the model is trained and certified on the raw input; if it was trained on normalised input, give --preprocess",
         );
     }
-    let task = plan.task(options)?;
-    let mut heard = Heard::default();
-    let mut removed = Ok(());
-    let answer = trainer::ask(&program, &Job::Train(Box::new(task)), progress, &mut |event| {
-        if let (Event::Started { done, .. }, Some(held)) = (&event, &mut held) {
-            // Only now it is certain that there is a training, or one to go on with.
-            if options.resume {
-                removed = remove_results(&plan.folder);
-                heard.epochs = folder::epochs(&plan.folder, *done);
-            } else {
-                removed = held.begun();
-            }
-        }
-        heard.event(event, progress);
-    })?;
-    removed?;
-    let Answer::Written { sha256, stopped, best } = answer else {
-        bail!("`{}` answers another question than that it was asked", trainer::NAME);
-    };
-    if !first {
-        return Ok(None);
+    if progress.stopped() {
+        bail!(STOPPED);
     }
+    let mut started = |done, heard: &mut Heard| {
+        if progress.stopped() {
+            bail!(STOPPED);
+        }
+        if options.resume {
+            remove_results(&plan.folder)
+                .map_err(|(path, cause)| anyhow!(cause).context(format!("cannot overwrite `{}`", path.display())))?;
+            heard.epochs = folder::epochs(&plan.folder, done);
+        } else {
+            held.begun()?;
+        }
+        Ok(())
+    };
+    let (heard, left) = train(program, plan.task(options)?, &mut started, progress)?;
+    Ok(Done { heard, left, before })
+}
+
+/// What is proved of the file that training left, and its certificate.
+fn prove(
+    plan: &Plan,
+    options: &Options,
+    done: Done,
+    seconds: &dyn Fn() -> f64,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Trained, Option<Vec<u8>>)> {
+    let Done {
+        heard,
+        left: Left { sha256, stopped, best },
+        before,
+    } = done;
     let file = plan.folder.join(MODEL);
     // What was asked to stop is training, not the proof of what it left.
     let unhurried = Unhurried(progress);
@@ -193,158 +247,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
         before,
         verify: verified,
         certify: certified,
-        seconds: begin.elapsed().as_secs_f64(),
+        seconds: seconds(),
     };
-    Ok(Some(Outcome {
-        trained,
-        folder: plan.folder,
-        certificate,
-    }))
-}
-
-/// What is asked for, understood and checked.
-struct Plan {
-    source: Source,
-    /// With the data of the command line.
-    config: Config,
-    folder: PathBuf,
-    epsilons: Vec<Epsilon>,
-    /// What is certified on.
-    test: String,
-}
-
-impl Plan {
-    /// Reads and checks everything that the training needs.
-    fn new(options: &Options) -> anyhow::Result<Self> {
-        let source = Source::read(&options.config)?;
-        let mut config = source.config.clone();
-        if let Some(data) = &options.data {
-            config.data.train.clone_from(data);
-        }
-        if let Some(data) = &options.test_data {
-            config.data.test = Some(data.clone());
-        }
-        if options.start.is_some() && config.network.is_some() {
-            let why =
-                "`network` is given, but the model that is fine-tuned is the network (--preprocess says what its input was)";
-            return Err(source.place("network", why));
-        }
-        config.check().map_err(|cause| source.refuse(cause))?;
-        let epsilons = epsilons(&config, &source)?;
-        let open = |spec: &str, split, limit| {
-            let options = DataOptions {
-                split,
-                limit,
-                ..DataOptions::default()
-            };
-            Dataset::open(spec, &options).with_context(|| format!("`{}`: data", source.path))
-        };
-        let train = open(&config.data.train, data::Split::Train, config.data.limit)?;
-        config.loss.fits(train.classes()).map_err(|cause| source.refuse(cause))?;
-        let [_, height, width] = train.shape();
-        config.augment.fits(height.min(width)).map_err(|cause| source.refuse(cause))?;
-        let test = match &config.data.test {
-            Some(test) => test.clone(),
-            None if matches!(config.data.train.parse(), Ok(DataSpec::Npz(_))) => {
-                let why = "`data.test` is missing: an npz file has no test samples of its own (--test-data names others)";
-                return Err(source.place("data", why));
-            }
-            None => config.data.train.clone(),
-        };
-        let tested = open(&test, data::Split::Test, config.certify.limit)?;
-        if tested.shape() != train.shape() {
-            bail!(
-                "`{test}` has samples of shape {:?}, `{}` of {:?}",
-                tested.shape(),
-                config.data.train,
-                train.shape()
-            );
-        }
-        let require_classes = |logits: usize, named: &dyn Fn() -> String| {
-            for (dataset, spec) in [(&train, &config.data.train), (&tested, &test)] {
-                if logits < dataset.classes() {
-                    bail!("{} has {logits} logits, `{spec}` has {} classes", named(), dataset.classes());
-                }
-            }
-            Ok(())
-        };
-        match (&options.start, &config.network) {
-            (None, Some(network)) => {
-                let recipe =
-                    Recipe::new(network, train.shape(), train.classes()).map_err(|cause| source.refuse_network(&cause))?;
-                require_classes(recipe.outputs, &|| format!("`{}`: the network", source.path))?;
-                if config.finetune.is_some() {
-                    let why = "`finetune` is for `lipcert finetune`: a fresh network moves as a whole";
-                    return Err(source.place("finetune", why));
-                }
-            }
-            (Some((model, read)), _) => {
-                let logits = super::load::load(model, read, Some(train.shape()))?.network.map.classes();
-                require_classes(logits, &|| format!("`{}`", model.display()))?;
-            }
-            (None, None) => bail!("`{}`: `network` is missing: there is no model to go on from", source.path),
-        }
-        let folder = match (&options.folder, options.config.file_stem()) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(stem)) => Path::new("runs").join(stem),
-            (None, None) => bail!("`{}` has no name that a folder could have: give -o", source.path),
-        };
-        Ok(Self {
-            source,
-            config,
-            folder,
-            epsilons,
-            test,
-        })
-    }
-
-    /// What the other program is asked.
-    fn task(&self, options: &Options) -> anyhow::Result<job::Train> {
-        let start = match &options.start {
-            None => None,
-            Some((model, read)) => Some(model_of(model, read)?),
-        };
-        Ok(job::Train {
-            config: self.config.clone(),
-            folder: self.folder.clone(),
-            start,
-            resume: options.resume,
-            device: options.device,
-            threads: options.threads,
-        })
-    }
-
-    /// Certifies a file on the test samples.
-    fn certify(
-        &self,
-        model: &Path,
-        read: &ModelOptions,
-        options: &Options,
-        progress: &dyn Progress,
-    ) -> anyhow::Result<Box<Certified>> {
-        let outcome = certify::run(
-            &certify::Options {
-                models: vec![model.to_owned()],
-                read: read.clone(),
-                data: DataChoice {
-                    name: self.test.clone(),
-                    split: Split::Test,
-                    limit: self.config.certify.limit,
-                    shard: None,
-                },
-                epsilons: self.epsilons.clone(),
-                semantics: Semantics::Real,
-                method: Method::Auto,
-                one_model: true,
-                command: options.command.clone(),
-            },
-            progress,
-        )?;
-        match outcome.run {
-            Run::One(certified) => Ok(certified),
-            Run::Many(_) => bail!("`{}` is more than one model", model.display()),
-        }
-    }
+    Ok((trained, certificate))
 }
 
 /// How the result is verified.
@@ -366,18 +271,4 @@ pub(super) fn model_of(path: &Path, read: &ModelOptions) -> anyhow::Result<job::
         declaration: read.architecture.as_deref().map(declaration_of).transpose()?,
         preprocess: read.preprocess.clone(),
     })
-}
-
-/// The perturbation sizes of the configuration.
-fn epsilons(config: &Config, source: &Source) -> anyhow::Result<Vec<Epsilon>> {
-    let texts: Vec<&str> = match config.certify.eps.as_slice() {
-        [] => EPSILONS.to_vec(),
-        some => some.iter().map(|size| size.0.as_str()).collect(),
-    };
-    let read = || {
-        let sizes: Vec<Epsilon> = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-        require_distinct(&sizes)?;
-        anyhow::Ok(sizes)
-    };
-    read().map_err(|cause| source.place("certify.eps", &format!("`certify.eps`: {cause}")))
 }

@@ -148,13 +148,14 @@ fn a_training_that_fails() {
         ("exit 3".to_owned(), &["without a word", "3"]),
         ("kill -9 $$".to_owned(), &["without a word", "9"]),
         ("echo 'Hello'; cat > /dev/null".to_owned(), &["no event", "Hello"]),
-        (say(&[finished(false)]), &["there is no `out/model.safetensors`"]),
+        (say(&[finished(false)]), &["done before it has begun"]),
+        (say(&[started(), finished(false)]), &["there is no `out/model.safetensors`"]),
         (
             r#"echo '{"event":"doctor","libtorch":"2","threads":1,"cuda_devices":0,"cuda_error":null,"cudnn":false}'"#.to_owned(),
             &["another question"],
         ),
         (
-            "mkdir -p out; echo nonsense > out/model.safetensors\n".to_owned() + &say(&[finished(false)]),
+            "mkdir -p out; echo nonsense > out/model.safetensors\n".to_owned() + &say(&[started(), finished(false)]),
             &["out/model.safetensors"],
         ),
     ] {
@@ -317,7 +318,7 @@ fn an_interrupt_before_there_is_a_model() {
 }
 
 /// Runs in a process group of its own, which is interrupted as soon as the job is there.
-fn interrupted(bench: &Bench, arguments: &[&str], signal: &str) -> (Option<i32>, Ran) {
+pub(crate) fn interrupted(bench: &Bench, arguments: &[&str], signal: &str) -> (Option<i32>, Ran) {
     let mut command = bench.command(arguments);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use lipcert_models::training::job::{Event, Job};
 
 use crate::reference::root;
-use crate::train::{TRAIN, good, with, write_npz};
+use crate::train::{TRAIN, good, interrupted, with, write_npz};
 use crate::trainer::{Bench, CONFIG, finished, leave_model, say, started};
 
 #[test]
@@ -202,4 +202,107 @@ fn the_folder_is_one_training_s() {
     let ran = bench.run(&with(&["--force"]));
     assert!(ran.status == Some(2) && ran.stdout.is_empty(), "{ran:?}");
     assert!(ran.stderr.contains("not the file that the training left"), "{ran:?}");
+}
+
+/// A program that outlived whoever started it may still write into the folder.
+#[test]
+fn a_program_that_is_still_at_work_is_not_disturbed() {
+    let bench = good();
+    fs::create_dir(bench.path("out")).unwrap();
+    bench.write("out/model.safetensors", "its own");
+    let lock = fs::File::create(bench.path("out/.lipcert-trainer.lock")).unwrap();
+    lock.lock().unwrap();
+    let ran = bench.run(&with(&["--force"]));
+    assert!(ran.status == Some(2) && ran.stderr.contains("another training"), "{ran:?}");
+    assert_eq!(bench.read("out/model.safetensors"), "its own");
+    assert!(!bench.path("job.json").exists(), "it was started");
+}
+
+/// The model of an earlier training is not brought back over one that was certified.
+#[test]
+fn a_training_ends_only_after_it_has_begun() {
+    let bench = Bench::new(&(leave_model() + &say(&[finished(false)])));
+    for resumed in [false, true] {
+        fs::create_dir_all(bench.path("out")).unwrap();
+        for name in ["model.safetensors", "state.safetensors", "certificate.json"] {
+            bench.write(&format!("out/{name}"), name);
+        }
+        let ran = bench.run(&with(&[if resumed { "--resume" } else { "--force" }]));
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        assert!(ran.stderr.contains("done before it has begun"), "{ran:?}");
+        if !resumed {
+            assert_eq!(bench.read("out/model.safetensors"), "model.safetensors");
+        }
+        assert_eq!(bench.read("out/certificate.json"), "certificate.json");
+        assert!(!bench.path("out/train.json").exists());
+    }
+}
+
+/// An interrupt before the first step takes nothing away.
+#[test]
+fn a_stop_before_the_beginning_changes_nothing() {
+    let script = "cat > /dev/null\n".to_owned() + &say(&[started()]) + &leave_model() + &say(&[finished(true)]);
+    let bench = Bench::new(&script);
+    fs::create_dir(bench.path("out")).unwrap();
+    for name in ["model.safetensors", "train.json"] {
+        bench.write(&format!("out/{name}"), name);
+    }
+    let (status, ran) = interrupted(&bench, &with(&["--force"]), "-INT");
+    assert!(
+        status == Some(2) && ran.stderr.contains("stopped before training began"),
+        "{ran:?}"
+    );
+    for name in ["model.safetensors", "train.json"] {
+        assert_eq!(bench.read(&format!("out/{name}")), name);
+    }
+    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), 2);
+}
+
+/// Where one file cannot come back the others do, and the user learns where it is.
+#[test]
+fn what_does_not_come_back_is_named() {
+    let bench = Bench::new("mkdir -p out/model.safetensors; exit 1");
+    fs::create_dir(bench.path("out")).unwrap();
+    for name in ["certificate.json", "model.safetensors", "train.json"] {
+        bench.write(&format!("out/{name}"), name);
+    }
+    let ran = bench.run(&with(&["--force"]));
+    assert!(
+        ran.status == Some(2)
+            && ran.stderr.contains("what was in the folder lies in `")
+            && ran.stderr.contains("/.lipcert-train-before-"),
+        "{ran:?}"
+    );
+    assert_eq!(bench.read("out/certificate.json"), "certificate.json");
+    assert_eq!(bench.read("out/train.json"), "train.json");
+    let mut asides = fs::read_dir(bench.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("before"));
+    let aside = asides.next().unwrap();
+    assert_eq!(
+        fs::read_to_string(aside.join("model.safetensors")).unwrap(),
+        "model.safetensors"
+    );
+    // A folder of the user's is not taken away either.
+    let ran = bench.run(&with(&["--force"]));
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("`out/model.safetensors`: it is a folder"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.contains("/.lipcert-train-before-") && ran.stderr.contains("holds files of a training"),
+        "{ran:?}"
+    );
+}
+
+/// A lock is no reason to empty the file that a link of its name leads to.
+#[test]
+fn a_lock_changes_no_file() {
+    let bench = Bench::new("exit 1");
+    fs::create_dir(bench.path("out")).unwrap();
+    bench.write("mine", "mine");
+    std::os::unix::fs::symlink(bench.path("mine"), bench.path("out/.lipcert-train.lock")).unwrap();
+    assert_eq!(bench.run(&TRAIN).status, Some(2));
+    assert_eq!(bench.read("mine"), "mine");
 }

@@ -46,6 +46,12 @@ pub enum TrainError {
         /// The first layer whose output, or the first tensor whose gradient or value is not finite.
         name: String,
     },
+    /// Another program trains in the same folder.
+    #[error("another training is at work: `{path}` is locked")]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+    },
     /// There is no such device.
     #[error("there is no CUDA device {index}: {devices} found{cause}")]
     NoCuda {

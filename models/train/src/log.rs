@@ -102,6 +102,9 @@ impl Log {
 
 /// Opens a file and cuts off what is not about the first `done` steps.
 fn cut(path: &Path, done: usize) -> std::io::Result<File> {
+    if path.is_symlink() {
+        return Err(std::io::Error::other("it is a link, and the log of a training is a file"));
+    }
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -8,6 +8,7 @@ use std::path::Path;
 use lipcert_models::checkpoint::{Checkpoint, PlainTensor, write_safetensors};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
+use tempfile::NamedTempFile;
 
 use crate::TrainError;
 use crate::metrics::Counts;
@@ -124,10 +125,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         path: path.to_owned(),
         cause,
     };
-    let beside = path.with_extension("part");
-    let mut file = fresh(&beside).map_err(refuse)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(refuse)?;
-    std::fs::rename(&beside, path).map_err(refuse)
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = draft(folder).map_err(refuse)?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(refuse)?;
+    file.persist(path).map(drop).map_err(|error| refuse(error.error))
+}
+
+/// A file in a folder under a name that nobody has, as readable as any new file; it goes when it is dropped.
+pub(crate) fn draft(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lipcert-train-").suffix(".safetensors");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// A new file in the place of one that there may be; a link there is replaced, not followed.

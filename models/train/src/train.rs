@@ -19,6 +19,7 @@ use std::time::Instant;
 use lipcert_models::architecture::{Plan, ScaleKind};
 use lipcert_models::data::{DataOptions, Dataset, Split};
 use lipcert_models::training::config::{Config, Precision};
+use lipcert_models::training::folder::Hold;
 use lipcert_models::training::job::{self, Epoch, Event, HeldOut, Step};
 use tch::{Device, Kind, Tensor};
 
@@ -35,10 +36,7 @@ use crate::samples::Samples;
 use crate::state::Position;
 use crate::{Network, TrainError, device, precision, regularizer, schedule};
 
-/// The result, for certification.
-pub const MODEL: &str = "model.safetensors";
-/// What a training that is taken up again needs.
-pub const STATE: &str = "state.safetensors";
+pub use lipcert_models::training::folder::{MODEL, STATE};
 
 /// Samples that are evaluated at once.
 const EVALUATED: i64 = 500;
@@ -60,11 +58,13 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
         samples: training.train.len(),
     });
     training.warn(report);
-    let mut stopped = false;
+    let begun = training.position.step;
+    // several processes stop together, behind a step
+    let mut stopped = training.group.is_none() && stop();
     while training.position.step < training.steps() && !stopped {
         stopped = training.epoch(report, stop)?;
     }
-    if stopped {
+    if stopped && training.position.step > begun {
         training.write_best_so_far()?;
         training.save()?;
     }
@@ -87,6 +87,7 @@ struct Training<'t> {
     group: Option<Group>,
     /// Of the process that writes the files.
     journal: Option<Journal>,
+    _hold: Option<Hold>,
 }
 
 impl<'t> Training<'t> {
@@ -94,6 +95,10 @@ impl<'t> Training<'t> {
         let config = &task.config;
         config.check()?;
         let group = gather::meet(report, stop)?;
+        let hold = match &group {
+            Some(group) if group.rank() > 0 => None,
+            _ => Some(saved::hold(&task.folder)?),
+        };
         let device = device::choose(task.device, group.as_ref().map_or(0, Group::local_rank))?;
         if let Some(threads) = task.threads {
             tch::set_num_threads(threads.into());
@@ -112,8 +117,7 @@ impl<'t> Training<'t> {
                 held_out,
             });
         }
-        let rank = group.as_ref().map_or(0, Group::rank);
-        let network = start::open(task, &dataset, device, rank)?;
+        let network = start::open(task, &dataset, device)?;
         start::settle(&network, config)?;
         penalty::require(&network, &config.regularizer)?;
         if let Some(group) = &group {
@@ -150,6 +154,7 @@ impl<'t> Training<'t> {
             network,
             group,
             journal: None,
+            _hold: hold,
         };
         training.classes = training.logits_of_one();
         if i64::try_from(dataset.classes()).is_ok_and(|found| found > training.classes) {
@@ -159,7 +164,7 @@ impl<'t> Training<'t> {
             });
         }
         if task.resume {
-            training.take_up()?;
+            training.take_up(report)?;
         }
         if training.writes() {
             training.journal = Some(Journal::new(&task.folder, training.position.step)?);
@@ -267,6 +272,9 @@ impl<'t> Training<'t> {
             learning_rate,
             seconds: started.elapsed().as_secs_f64(),
         };
+        if let Some(journal) = &mut self.journal {
+            journal.epoch(&summary, self.position.step)?;
+        }
         let last = epoch + 1 == self.config.train.epochs;
         let better = match held_out {
             // later epochs win ties
@@ -278,13 +286,11 @@ impl<'t> Training<'t> {
             self.position.best_certified = held_out.map(|found| found.approx_certified);
             self.write_model()?;
         }
-        if let Some(journal) = &mut self.journal {
-            journal.epoch(&summary, self.position.step)?;
-        }
-        report(Event::Epoch(summary));
-        if last || (epoch + 1).is_multiple_of(self.config.train.save_every) {
+        // a state knows the model beside it
+        if better || last || (epoch + 1).is_multiple_of(self.config.train.save_every) {
             self.save()?;
         }
+        report(Event::Epoch(summary));
         Ok(stopped)
     }
 

@@ -1,43 +1,47 @@
 //! The folder that a training fills, and what an earlier one has left there.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use lipcert_models::data::DataSpec;
+use lipcert_models::training::folder::{HOLD, Hold, LOG, MODEL, RESULTS, STATE, TRAINER_HOLD};
 use lipcert_models::training::job::{Epoch, Event};
 use serde::Deserialize;
-use tempfile::TempDir;
 
-use super::{CERTIFICATE, MODEL, Options, REPORT, RESULT, RUN};
+use super::Options;
+use crate::jobs::Progress;
 
-/// What the program that trains needs to go on.
-const STATE: &str = "state.safetensors";
-/// What it says on its way, one JSON object a line.
-const LOG: &str = "log.jsonl";
-/// What is held while a training is at work.
-const HOLD: &str = ".lipcert-train.lock";
 /// How the folder begins where the files of an earlier training wait until it is certain that they are not needed any more.
 const ASIDE: &str = ".lipcert-train-before-";
-/// Its curves for TensorBoard: how their names begin, and what they have in the middle.
+/// Curves for TensorBoard: how their names begin, and what they have in the middle.
 const CURVES: (&str, &str) = ("events.out.tfevents.", ".lipcert.");
-/// What speaks of a model and must not outlive it.
-const RESULTS: [&str; 4] = [CERTIFICATE, RUN, REPORT, RESULT];
 
 /// Makes the folder. One with files in it needs `--force`, which puts the files of an earlier training aside, or `--resume` and the state of a training,
 /// which leaves all as it is until that training goes on. `data` names the sets that are read.
-pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str]) -> anyhow::Result<Held> {
-    if options.resume && !folder.join(STATE).is_file() {
-        bail!(
+pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str], progress: &dyn Progress) -> anyhow::Result<Held> {
+    let context = || format!("cannot write into the folder `{}`", folder.display());
+    let no_state = || {
+        format!(
             "there is no `{}`, so no training to go on with: begin one without --resume",
             folder.join(STATE).display()
-        );
+        )
+    };
+    if options.resume && !folder.is_dir() {
+        bail!(no_state());
     }
-    let context = || format!("cannot write into the folder `{}`", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
     let mut held = Held::new(folder)?;
-    held.restore_leftovers().with_context(context)?;
+    for left in held.restore_leftovers().with_context(context)? {
+        progress.warn(&format!(
+            "`{}` holds files of a training that another one replaced before it was killed",
+            left.display()
+        ));
+    }
+    if options.resume && !folder.join(STATE).is_file() {
+        bail!(no_state());
+    }
     if !(options.force || options.resume) && is_used(folder).with_context(context)? {
         bail!(
             "the folder `{}` is not empty (overwrite what is in it with --force, or go on with --resume)",
@@ -60,7 +64,8 @@ pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str]) -> an
 /// Whether there is anything in a folder but what is held.
 fn is_used(folder: &Path) -> std::io::Result<bool> {
     for entry in std::fs::read_dir(folder)? {
-        if entry?.file_name() != HOLD {
+        let name = entry?.file_name();
+        if name != HOLD && name != TRAINER_HOLD {
             return Ok(true);
         }
     }
@@ -83,38 +88,45 @@ fn inputs(options: &Options, data: &[&str]) -> Vec<PathBuf> {
 
 /// A folder that no other training may use until this is dropped, and what an earlier training left in it: it comes back unless [`Held::begun`] is said.
 #[derive(Debug)]
-pub(super) struct Held {
+pub struct Held {
     folder: PathBuf,
-    /// Locked as long as it is open.
-    _file: File,
-    aside: Option<TempDir>,
+    _hold: Hold,
+    /// The folder within the folder where it waits.
+    aside: Option<PathBuf>,
 }
 
 impl Held {
     fn new(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join(HOLD);
-        let file = File::create(&path).with_context(|| format!("cannot write `{}`", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self {
-                folder: folder.to_owned(),
-                _file: file,
-                aside: None,
-            }),
-            Err(TryLockError::WouldBlock) => bail!("another training is at work in the folder `{}`", folder.display()),
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot hold `{}`", path.display())),
-        }
+        let take = |name: &str| {
+            let path = folder.join(name);
+            let hold = Hold::take(&path).with_context(|| format!("cannot hold `{}`", path.display()))?;
+            hold.with_context(|| format!("another training is at work in the folder `{}`", folder.display()))
+        };
+        let hold = take(HOLD)?;
+        // a program that outlived whoever started it; the new one takes this itself
+        drop(take(TRAINER_HOLD)?);
+        Ok(Self {
+            folder: folder.to_owned(),
+            _hold: hold,
+            aside: None,
+        })
     }
 
     /// Moves files into a folder within the folder; one that is not there is none to move.
     fn put_aside(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
-        let context = || format!("cannot put aside what is in `{}`", self.folder.display());
+        if let Some(path) = files.iter().find(|path| path.is_dir() && !path.is_symlink()) {
+            bail!("cannot overwrite `{}`: it is a folder", path.display());
+        }
         let mut builder = tempfile::Builder::new();
-        let aside = builder.prefix(ASIDE).tempdir_in(&self.folder).with_context(context)?;
+        let aside = builder
+            .prefix(ASIDE)
+            .tempdir_in(&self.folder)
+            .with_context(|| format!("cannot put aside what is in `{}`", self.folder.display()))?;
         // from here on what is in it comes back
-        let aside = self.aside.insert(aside);
+        let aside = self.aside.insert(aside.keep());
         for path in files {
             let Some(name) = path.file_name() else { continue };
-            match std::fs::rename(path, aside.path().join(name)) {
+            match std::fs::rename(path, aside.join(name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot overwrite `{}`", path.display()));
                 }
@@ -127,21 +139,22 @@ impl Held {
     /// The new training is at work: what an earlier one left goes.
     pub(super) fn begun(&mut self) -> anyhow::Result<()> {
         let Some(aside) = self.aside.take() else { return Ok(()) };
-        let context = || format!("cannot remove what was in `{}`", self.folder.display());
-        aside.close().with_context(context)
+        std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove `{}`", aside.display()))
     }
 
     /// Brings back what was put aside.
-    fn restore(&self, aside: &Path) -> std::io::Result<()> {
-        for entry in std::fs::read_dir(aside)? {
-            let entry = entry?;
-            std::fs::rename(entry.path(), self.folder.join(entry.file_name()))?;
-        }
-        std::fs::remove_dir(aside)
+    ///
+    /// # Errors
+    ///
+    /// With the folder where it lies, if a part of it does not come.
+    pub(super) fn restore(&mut self) -> anyhow::Result<()> {
+        let Some(aside) = self.aside.take() else { return Ok(()) };
+        restore(&aside, &self.folder).with_context(|| format!("what was in the folder lies in `{}` now", aside.display()))
     }
 
-    /// Brings back what a training put aside that was killed before it began; what has a successor stays aside.
-    fn restore_leftovers(&self) -> std::io::Result<()> {
+    /// Brings back what a training put aside that was killed before it began; what has a successor stays aside. Returns where.
+    pub(super) fn restore_leftovers(&self) -> std::io::Result<Vec<PathBuf>> {
+        let mut left = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let aside = entry?;
             if !aside.file_name().to_string_lossy().starts_with(ASIDE) || !aside.file_type()?.is_dir() {
@@ -150,36 +163,36 @@ impl Held {
             let successors = std::fs::read_dir(aside.path())?
                 .map(|entry| Ok(self.folder.join(entry?.file_name()).exists()))
                 .collect::<std::io::Result<Vec<bool>>>()?;
-            if !successors.contains(&true) {
-                self.restore(&aside.path())?;
+            if successors.contains(&true) {
+                left.push(aside.path());
+            } else {
+                restore(&aside.path(), &self.folder)?;
             }
         }
-        Ok(())
+        Ok(left)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(aside) = self.aside.take() {
-            // what does not come back stays where it is, and is not lost
-            let _ = self.restore(&aside.keep());
-        }
-        // one that cannot be removed is held by nobody all the same
-        let _ = std::fs::remove_file(self.folder.join(HOLD));
+        // what does not come back stays where it is, and is not lost
+        let _ = self.restore();
     }
 }
 
-/// Takes the results of an earlier training away, so that none stands beside a model that it does not speak of.
-pub(super) fn remove_results(folder: &Path) -> anyhow::Result<()> {
-    for path in RESULTS.map(|name| folder.join(name)) {
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot overwrite `{}`", path.display()));
-            }
-            _ => {}
+/// Moves everything from one folder into another, and removes the first; goes on where a file does not come.
+fn restore(from: &Path, into: &Path) -> std::io::Result<()> {
+    let mut failed = None;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        if let Err(error) = std::fs::rename(entry.path(), into.join(entry.file_name())) {
+            failed = Some(error);
         }
     }
-    Ok(())
+    match failed {
+        None => std::fs::remove_dir(from),
+        Some(error) => Err(error),
+    }
 }
 
 /// The epochs among the first `done` steps, from the log; those that cannot be read are left out, since nothing is claimed of them.

@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
+use lipcert_models::training::folder::LOG;
 use lipcert_models::training::job::{Epoch, Event, Step};
 
 use crate::TrainError;
 use crate::log::Log;
 use crate::tensorboard::Writer;
-
-/// The lines.
-const LOG: &str = "log.jsonl";
 
 /// Both logs of a training.
 #[derive(Debug)]

@@ -1,5 +1,10 @@
 //! What is written down of a training, and how it is taken up again.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
+use lipcert_models::training::folder::{Hold, TRAINER_HOLD, remove_results};
+use lipcert_models::training::job::Event;
 use tch::Tensor;
 
 use super::start::digest;
@@ -18,6 +23,8 @@ impl Training<'_> {
         if self.writes() {
             let bytes = self.network.seal()?.file()?;
             self.position.digest = Some(digest(&bytes));
+            // whoever reads them must not find them beside another network
+            remove_results(&self.task.folder).map_err(|(path, cause)| TrainError::File { path, cause })?;
             state::replace(&self.path(MODEL), &bytes)?;
         }
         Ok(())
@@ -42,7 +49,7 @@ impl Training<'_> {
     }
 
     /// Goes on from the state in the folder.
-    pub(super) fn take_up(&mut self) -> Result<(), TrainError> {
+    pub(super) fn take_up(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
         let path = self.path(STATE);
         let (position, saved) = state::read(&path)?;
         if let Some(other) = position.identity.other(&self.position.identity) {
@@ -60,6 +67,33 @@ impl Training<'_> {
         self.optimizer.restore(&below(&saved, OPTIMIZER))?;
         self.criterion.restore(&below(&saved, LOSS))?;
         self.position = position;
+        self.require_known_model(report)
+    }
+
+    /// Forgets the best epoch if its model is not there any more: a training that was killed between two files goes on, and chooses anew.
+    fn require_known_model(&mut self, report: &mut dyn FnMut(Event)) -> Result<(), TrainError> {
+        if !self.writes() {
+            return Ok(());
+        }
+        let path = self.path(MODEL);
+        let found = match std::fs::read(&path) {
+            Ok(bytes) => Some(digest(&bytes)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+            Err(cause) => return Err(TrainError::File { path, cause }),
+        };
+        if found == self.position.digest {
+            return Ok(());
+        }
+        (self.position.best, self.position.best_certified, self.position.digest) = (None, None, None);
+        report(Event::Warning {
+            message: format!(
+                "`{}` is not the model of the state beside it: the best epoch is chosen anew",
+                path.display()
+            ),
+        });
+        if self.position.step == self.steps() {
+            self.write_model()?;
+        }
         Ok(())
     }
 
@@ -78,6 +112,16 @@ impl Training<'_> {
             all.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
         }
         all
+    }
+}
+
+/// Makes sure that no other program trains in a folder.
+pub(super) fn hold(folder: &Path) -> Result<Hold, TrainError> {
+    let path = folder.join(TRAINER_HOLD);
+    match Hold::take(&path) {
+        Ok(Some(hold)) => Ok(hold),
+        Ok(None) => Err(TrainError::Busy { path }),
+        Err(cause) => Err(TrainError::File { path, cause }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a training starts from.
 
+use std::io::Write;
+
 use lipcert_models::architecture::METADATA_KEY;
 use lipcert_models::checkpoint::write_safetensors;
 use lipcert_models::data::Dataset;
@@ -16,9 +18,6 @@ use crate::parameters::Parameters;
 use crate::state::{self, Identity};
 use crate::{Network, TrainError, initial};
 
-/// How the file begins that a fresh network is read from.
-const INITIAL: &str = "initial-";
-
 /// How many samples at the end of the training split are held out.
 #[expect(
     clippy::cast_precision_loss,
@@ -31,7 +30,7 @@ pub(super) fn held_out(samples: usize, fraction: f64) -> usize {
 }
 
 /// The network that the task starts from.
-pub(super) fn open(task: &job::Train, dataset: &Dataset, device: Device, rank: usize) -> Result<Network, TrainError> {
+pub(super) fn open(task: &job::Train, dataset: &Dataset, device: Device) -> Result<Network, TrainError> {
     if let Some(model) = &task.start {
         return Network::open(model, dataset.shape(), Kind::Float, device);
     }
@@ -45,21 +44,20 @@ pub(super) fn open(task: &job::Train, dataset: &Dataset, device: Device, rank: u
         Ok(initial::draw(recipe.architecture.layers[parameter.layer].plan, parameter))
     })?;
     let metadata = [(METADATA_KEY.to_owned(), recipe.architecture.declaration())].into();
-    let path = task.folder.join(format!("{INITIAL}{rank}.safetensors"));
-    state::replace(&path, &write_safetensors(&metadata, &parameters.plain()?)?)?;
+    // a network is read from a file, a fresh one too
+    let bytes = write_safetensors(&metadata, &parameters.plain()?)?;
+    let refuse = |cause| TrainError::File {
+        path: task.folder.clone(),
+        cause,
+    };
+    let mut file = state::draft(&task.folder).map_err(refuse)?;
+    file.write_all(&bytes).map_err(refuse)?;
     let model = job::Model {
-        path,
+        path: file.path().to_owned(),
         declaration: None,
         preprocess: None,
     };
-    let network = Network::open(&model, dataset.shape(), Kind::Float, device);
-    let removed = std::fs::remove_file(&model.path);
-    let network = network?;
-    removed.map_err(|cause| TrainError::File {
-        path: model.path.clone(),
-        cause,
-    })?;
-    Ok(network)
+    Network::open(&model, dataset.shape(), Kind::Float, device)
 }
 
 /// Holds the parameters that must not move.

@@ -8,6 +8,7 @@ use lipcert_models::architecture::METADATA_KEY;
 use lipcert_models::checkpoint::{PlainTensor, write_safetensors};
 use lipcert_models::training::Config;
 use lipcert_models::training::config::Moving;
+use lipcert_models::training::folder::{Hold, TRAINER_HOLD};
 use lipcert_models::training::job::{Device, Event, Model, Train};
 use lipcert_proofs::format::hexadecimal;
 use lipcert_train::TrainError;
@@ -149,6 +150,97 @@ fn a_stop_leaves_a_model() {
         let model = fs::read(folder.path().join(MODEL)).unwrap();
         assert_eq!(sha256.unwrap(), hexadecimal(&Sha256::digest(model)));
     }
+}
+
+/// A program that is killed between two files leaves a model that its state does not know; going on, it answers for what it leaves.
+#[test]
+fn a_model_that_the_state_does_not_know_is_replaced() {
+    let _alone = common::start();
+    for steps in [6, usize::MAX] {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() >= steps
+        };
+        run(&task(config(), folder.path()), &mut |_| (), &stop).unwrap();
+        fs::write(folder.path().join(MODEL), "another").unwrap();
+        for name in ["certificate.json", "report.html"] {
+            fs::write(folder.path().join(name), "of another").unwrap();
+        }
+        let mut resumed = task(config(), folder.path());
+        resumed.resume = true;
+        let mut warned = false;
+        let mut report =
+            |event| warned |= matches!(event, Event::Warning { message } if message.contains("not the model of the state"));
+        let Event::Finished { sha256, .. } = run(&resumed, &mut report, &|| false).unwrap() else {
+            panic!("not finished")
+        };
+        assert!(warned);
+        let model = fs::read(folder.path().join(MODEL)).unwrap();
+        assert_eq!(sha256.unwrap(), hexadecimal(&Sha256::digest(model)));
+        assert!(!folder.path().join("certificate.json").exists() && !folder.path().join("report.html").exists());
+    }
+}
+
+/// Files that are not the training's stay, whatever they are called, and so does what a link leads to.
+#[test]
+fn files_of_others_stay() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let others = [
+        "model.part",
+        "state.part",
+        "initial-0.part",
+        "initial-0.safetensors",
+        "other.jsonl",
+    ];
+    for name in others {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    let mut short = config();
+    short.train.epochs = 1;
+    train(&task(short.clone(), folder.path()));
+    let log = folder.path().join("log.jsonl");
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("other.jsonl"), &log).unwrap();
+    let mut resumed = task(short, folder.path());
+    resumed.resume = true;
+    let refused = run(&resumed, &mut |_| (), &|| false);
+    assert!(
+        matches!(&refused, Err(TrainError::File { path, .. }) if *path == log),
+        "{refused:?}"
+    );
+    for name in others {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), name);
+    }
+    // Nothing of the work is left: the log, the curves, the model and the state.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len() + 4);
+}
+
+#[test]
+fn one_program_a_folder() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let held = Hold::take(&folder.path().join(TRAINER_HOLD)).unwrap().unwrap();
+    let refused = run(&task(config(), folder.path()), &mut |_| (), &|| false);
+    assert!(matches!(refused, Err(TrainError::Busy { .. })), "{refused:?}");
+    drop(held);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // A stop before the first step leaves nothing.
+    let stopped = run(&task(config(), folder.path()), &mut |_| (), &|| true).unwrap();
+    assert!(
+        matches!(
+            stopped,
+            Event::Finished {
+                stopped: true,
+                sha256: None,
+                ..
+            }
+        ),
+        "{stopped:?}"
+    );
+    assert!(!folder.path().join(MODEL).exists() && !folder.path().join(STATE).exists());
 }
 
 #[test]
