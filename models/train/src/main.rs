@@ -12,6 +12,7 @@ use lipcert_models::training::job::{Event, Job};
 use lipcert_train::{attack, device, train};
 
 fn main() -> ExitCode {
+    ignore_termination();
     // before any other call of libtorch
     let _ = device::open();
     let stopped = Arc::new(AtomicBool::new(false));
@@ -56,6 +57,13 @@ fn main() -> ExitCode {
         Ok(Err(error)) => fail(&error.to_string()),
         Err(_) => fail("libtorch gave up; its words stand on standard error"),
     }
+}
+
+/// Batch systems send SIGTERM to all processes of a job. The one that started this one closes the input then, and this one saves.
+#[expect(unsafe_code, reason = "a signal is switched off")]
+fn ignore_termination() {
+    // SAFETY: no handler is installed, the signal is passed over.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
 }
 
 /// Says why there is no result.

@@ -161,6 +161,10 @@ fn the_program_stops_when_its_input_ends() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
     assert!(line.contains("started"), "{line}");
+    // a batch system tells all processes; this one waits for the word of whoever started it
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    std::thread::sleep(std::time::Duration::from_millis(100));
     drop(child.stdin.take());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
