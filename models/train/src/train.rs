@@ -50,6 +50,11 @@ const PAUSE: f64 = 0.1;
 /// [`TrainError`].
 pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<Event, TrainError> {
     let mut training = Training::new(task, report, stop)?;
+    // several processes stop together, behind a step
+    let mut stopped = training.group.is_none() && stop();
+    if !stopped && training.writes() {
+        training.journal = Some(Journal::new(&task.folder, training.position.step)?);
+    }
     report(Event::Started {
         device: training.device_name(),
         parameters: training.network.parameters().count(),
@@ -59,8 +64,6 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
     });
     training.warn(report);
     let begun = training.position.step;
-    // several processes stop together, behind a step
-    let mut stopped = training.group.is_none() && stop();
     while training.position.step < training.steps() && !stopped {
         stopped = training.epoch(report, stop)?;
     }
@@ -165,9 +168,6 @@ impl<'t> Training<'t> {
         }
         if task.resume {
             training.take_up(report)?;
-        }
-        if training.writes() {
-            training.journal = Some(Journal::new(&task.folder, training.position.step)?);
         }
         Ok(training)
     }

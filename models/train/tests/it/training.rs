@@ -240,7 +240,7 @@ fn one_program_a_folder() {
         ),
         "{stopped:?}"
     );
-    assert!(!folder.path().join(MODEL).exists() && !folder.path().join(STATE).exists());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
