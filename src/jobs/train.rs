@@ -241,6 +241,7 @@ fn prove(
         checkpoint: certified.is_some().then(|| file.display().to_string()),
         device: heard.device,
         parameters: heard.parameters,
+        moving: heard.moving,
         stopped,
         best,
         epochs: heard.epochs,

@@ -47,6 +47,8 @@ pub struct Trained {
     pub device: String,
     /// Number of parameters of the network, those that `finetune` holds still included.
     pub parameters: usize,
+    /// Number of those that were trained.
+    pub moving: usize,
     /// Whether training was stopped before its end.
     pub stopped: bool,
     /// Which epoch the model is of, from 0: that which held-out samples chose, else the last; absent if there is no model.
@@ -88,7 +90,10 @@ impl Trained {
             "{} epochs on {}, {} parameters, {:.1} s",
             self.epochs.len(),
             printable(&self.device),
-            self.parameters,
+            match self.moving {
+                moving if moving == self.parameters => moving.to_string(),
+                moving => format!("{moving} of {}", self.parameters),
+            },
             self.seconds
         );
         match self.best {

@@ -28,6 +28,7 @@ fn bench(bytes: &[u8], stopped: bool) -> Bench {
     let started = Event::Started {
         device: "cpu".to_owned(),
         parameters: 34442,
+        moving: 34442,
         steps: 100,
         done: 0,
         samples: 10,

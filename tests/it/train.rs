@@ -257,6 +257,7 @@ fn earlier_epochs_are_not_forgotten() {
     let resumed = Event::Started {
         device: "cpu".to_owned(),
         parameters: 34442,
+        moving: 34442,
         steps: 30,
         done: 20,
         samples: 1437,

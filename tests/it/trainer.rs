@@ -119,6 +119,7 @@ pub(crate) fn started() -> Event {
     Event::Started {
         device: "cpu".to_owned(),
         parameters: 34442,
+        moving: 34442,
         steps: 30,
         done: 0,
         samples: 1437,

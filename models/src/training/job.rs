@@ -119,6 +119,8 @@ pub enum Event {
         device: String,
         /// Number of parameters.
         parameters: usize,
+        /// Number of those that are trained.
+        moving: usize,
         /// Steps in all.
         steps: usize,
         /// Steps already done, where a state was taken up.

@@ -59,6 +59,7 @@ pub fn run(job: &job::Attack, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
             _ => "cpu".to_owned(),
         },
         parameters: shapes.map(|one| one.shape.iter().product::<usize>()).sum(),
+        moving: 0,
         steps: job.epsilons.len() * pgd::ascents(job).len() + usize::from(job.queries > 0),
         done: 0,
         samples: dataset.len(),

@@ -106,6 +106,15 @@ impl Parameters {
             .sum()
     }
 
+    /// How many of them have a gradient.
+    #[must_use]
+    pub fn moving(&self) -> usize {
+        self.iter()
+            .filter(|(_, tensor)| tensor.requires_grad())
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
+    }
+
     /// Type of the numbers.
     #[must_use]
     pub const fn kind(&self) -> Kind {

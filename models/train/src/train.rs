@@ -58,6 +58,7 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
     report(Event::Started {
         device: training.device_name(),
         parameters: training.network.parameters().count(),
+        moving: training.network.parameters().moving(),
         steps: training.steps(),
         done: training.position.step,
         samples: training.train.len(),

@@ -9,6 +9,7 @@ use crate::jobs::Progress;
 pub(super) struct Heard {
     pub(super) device: String,
     pub(super) parameters: usize,
+    pub(super) moving: usize,
     pub(super) epochs: Vec<Epoch>,
     done: usize,
 }
@@ -19,14 +20,17 @@ impl Heard {
             Event::Started {
                 device,
                 parameters,
+                moving,
                 steps,
                 done,
                 samples,
             } => {
                 progress.begin(&format!("training on {device}"), steps);
-                progress.note(&format!("training {parameters} parameters on {samples} samples, {device}"));
+                progress.note(&format!(
+                    "training {moving} of {parameters} parameters on {samples} samples, {device}"
+                ));
                 progress.advance(done);
-                (self.device, self.parameters, self.done) = (device, parameters, done);
+                (self.device, self.parameters, self.moving, self.done) = (device, parameters, moving, done);
             }
             Event::Step(step) => {
                 progress.advance(step.step.saturating_sub(self.done));
