@@ -29,8 +29,10 @@ const KEPT: usize = 4096;
 const LONGEST: u64 = 1 << 20;
 /// How many lines may wait to be heard.
 const AHEAD: usize = 64;
-/// How long a program may take to end when it has said its last word, and to read its job when it should stop.
+/// How long a program may take to end when it has said its last word.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program that should stop may take to read its job; nothing is lost with one that has not.
+const HASTE: Duration = Duration::from_secs(3);
 /// How long something is awaited that a program which has ended may have left in its streams.
 const REST: Duration = Duration::from_secs(1);
 
@@ -78,7 +80,7 @@ pub(crate) fn ask(program: &Path, job: &Job, progress: &dyn Progress, listen: &m
     // since when it should stop, and since when it has ended and says nothing
     let (mut stopped, mut silent) = (None, None);
     loop {
-        if progress.stopped() && !running.close() && since(&mut stopped) > PATIENCE {
+        if progress.stopped() && !running.close() && since(&mut stopped) > HASTE {
             bail!(running.deaf());
         }
         match running.lines.recv_timeout(PAUSE) {
