@@ -33,11 +33,7 @@ impl Target {
             }
         }
         // Through a link, the file that it names is replaced and not the link.
-        let path = if path.exists() {
-            path.canonicalize()?
-        } else {
-            path.to_owned()
-        };
+        let path = place(path);
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
@@ -95,14 +91,28 @@ pub(crate) fn refuse_input<'p>(output: &Path, inputs: impl IntoIterator<Item = &
     Ok(())
 }
 
-/// Sets several files aside; two of the same name are refused.
+/// Sets several files aside; two names of the same file are refused.
 pub(crate) fn reserve_all(paths: &[&Path], force: bool) -> anyhow::Result<Vec<Target>> {
+    let places: Vec<PathBuf> = paths.iter().map(|path| place(path)).collect();
     for (i, path) in paths.iter().enumerate() {
-        if paths[..i].contains(path) {
+        if places[..i].contains(&places[i]) {
             bail!("cannot write `{}` twice", path.display());
         }
     }
     paths.iter().map(|path| Target::reserve(path, force)).collect()
+}
+
+/// Where a file lies or will lie, free of links: that of the file itself, else that of its folder and the name in it. As it was typed where there is no
+/// such folder.
+fn place(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = match path.parent()? {
+            folder if folder == Path::new("") => Path::new("."),
+            folder => folder,
+        };
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }
 
 #[cfg(test)]
@@ -154,6 +164,35 @@ mod tests {
         assert!(Target::reserve(&folder.path().join("no/such/file"), true).is_err());
         let path = folder.path().join("a");
         assert!(reserve_all(&[&path, &path], false).is_err());
+    }
+
+    /// Whether they exist or not, and whichever way leads to them.
+    #[test]
+    fn no_file_is_written_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.json"), folder.path().join("b.json"));
+        fs::create_dir(folder.path().join("in")).unwrap();
+        for _ in 0..2 {
+            for again in ["./a.json", "in/../a.json"] {
+                let error = reserve_all(&[&path, &folder.path().join(again)], true).unwrap_err();
+                assert!(error.to_string().contains("twice"), "{error}");
+            }
+            assert!(reserve_all(&[&path, &other], true).is_ok());
+            fs::write(&path, b"old").unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_file_is_written_twice_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a.json"), folder.path().join("link"));
+        fs::write(&path, b"old").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(reserve_all(&[&path, &link], true).is_err());
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("here")).unwrap();
+        let (new, same) = (folder.path().join("new"), folder.path().join("here/new"));
+        assert!(reserve_all(&[&new, &same], true).is_err());
     }
 
     #[cfg(unix)]

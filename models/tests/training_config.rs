@@ -295,6 +295,7 @@ fn ranges_of_the_tables() {
         }
     }
     limits(&whole, "train.batch", &["0"], &["2", "1000"]);
+    limits(&whole, "train.epochs", &["1000001", "802032351030850071"], &["1000000"]);
     limits(&whole, "train.accumulate", &["0", "65"], &["1", "64"]);
     limits(
         &whole,
@@ -412,6 +413,9 @@ fn losses_and_borders_fit_a_shape() {
     let other = read(with("loss", losses()[6])).unwrap().loss;
     assert_eq!(other.fits(2), Ok(()));
     assert!(matches!(other.fits(1), Err(ConfigError::Classes { classes: 1, .. })));
+    assert_eq!(other.fits(10_000), Ok(()));
+    let refused = other.fits(10_001).unwrap_err().to_string();
+    assert_eq!(refused, "`loss.kind` is for two to 10,000 classes, and the data have 10001");
     let augment = read(whole()).unwrap().augment;
     assert_eq!(augment.fits(5), Ok(()));
     assert!(matches!(

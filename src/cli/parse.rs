@@ -70,6 +70,22 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Reads a number above zero and not above `most`.
+pub(super) fn positive_up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match positive(text) {
+        Ok(number) if number <= most => Ok(number),
+        _ => Err(format!("expected a whole number above zero, at most {most}")),
+    }
+}
+
+/// Reads a number from zero to `most`.
+pub(super) fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if number <= most => Ok(number),
+        _ => Err(format!("expected a whole number, at most {most}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +113,12 @@ mod tests {
         }
         assert_eq!(positive("7"), Ok(7));
         assert!(positive("0").is_err() && positive("-1").is_err());
+        let (above_zero, any) = (positive_up_to(9), up_to(9));
+        assert_eq!((above_zero("9"), any("9"), any("0")), (Ok(9), Ok(9), Ok(0)));
+        for text in ["10", "18446744073709551615", "18446744073709551616", "-1", ""] {
+            assert!(above_zero(text).is_err() && any(text).is_err(), "{text}");
+        }
+        assert!(above_zero("0").is_err());
         assert_eq!(output("pair:3,5"), Ok(Output::Pair(3, 5)));
         assert_eq!(output("class:9"), Ok(Output::Class(9)));
         for text in [

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lipcert::results::Epsilon;
-use lipcert_models::training::job::Device;
+use lipcert_models::training::job::{Device, MOST_QUERIES, MOST_RESTARTS, MOST_STEPS};
 
 use super::{ModelArgs, Split, parse};
 
@@ -101,13 +101,13 @@ pub(crate) struct AttackArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "36/255,72/255,108/255,1")]
     pub(crate) eps: Vec<Epsilon>,
     /// Steps of each ascent
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse::positive)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse::positive_up_to(MOST_STEPS))]
     pub(crate) steps: usize,
     /// Ascents from different starts, for each loss
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse::positive)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse::positive_up_to(MOST_RESTARTS))]
     pub(crate) restarts: usize,
     /// Queries a sample of a second attack, which sees decisions only
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse::up_to(MOST_QUERIES))]
     pub(crate) queries: usize,
     /// Of the random starts
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -196,7 +196,7 @@ fn search(
     let candidates = Candidates::read(&file, dataset.sample_len(), dataset.len(), options.epsilons.len())?;
     let judged = judge(certificate, dataset, samples, &candidates, &Unhurried(progress))?;
     let inputs = if options.keep || !judged.contradictions.is_empty() {
-        std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?
+        candidates.to_bytes()
     } else {
         Vec::new()
     };

@@ -262,6 +262,11 @@ fn what_cannot_be_attacked_is_refused() {
         (with(&["--steps", "0"]), "above zero"),
         (with(&["-o", "model.safetensors", "--force"]), "input"),
         (with(&["-o", "a.json", "--samples", "a.json"]), "twice"),
+        (with(&["-o", "a.json", "--samples", "./a.json", "--force"]), "twice"),
+        (with(&["--restarts", "18446744073709551615"]), "at most 1000"),
+        (with(&["--restarts", "1001"]), "at most 1000"),
+        (with(&["--steps", "1000001"]), "at most 1000000"),
+        (with(&["--queries", "1000000000000"]), "at most 1000000000"),
     ] {
         let ran = bench.run(&arguments);
         assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ran:?}");

@@ -58,6 +58,25 @@ fn other_files() {
     assert_eq!(ran.status, Some(2), "{ran:?}");
 }
 
+/// A cause that holds another one says it itself, so that no words come twice.
+#[test]
+fn data_that_cannot_be_read_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (missing, garbage) = (folder.path().join("missing.npz"), folder.path().join("garbage.npz"));
+    fs::write(&garbage, b"no archive").unwrap();
+    let model = root("tests/fixtures/sll_digits/digits.safetensors");
+    for path in [&missing, &garbage, &folder.path().to_owned()] {
+        let data = format!("npz:{}", path.display());
+        let ran = lipcert(["certify", model.to_str().unwrap(), "--data", &data, "--eps", "0.1"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+        let mut parts: Vec<&str> = ran.stderr.trim().split(": ").collect();
+        assert!(parts.len() > 1, "{ran:?}");
+        parts.sort_unstable();
+        assert!(parts.windows(2).all(|pair| pair[0] != pair[1]), "{}", ran.stderr);
+        assert!(ran.stderr.matches("os error").count() <= 1, "{}", ran.stderr);
+    }
+}
+
 /// A small file that asks for gigabytes or hours: refused at once.
 #[test]
 fn small_files_with_large_demands() {

@@ -49,4 +49,6 @@ mod train_whole;
 #[cfg(test)]
 mod trainer;
 #[cfg(test)]
+mod trainer_hangs;
+#[cfg(test)]
 mod verify;

@@ -9,17 +9,17 @@ use zip::result::ZipError;
 use super::options::{Shard, Split};
 use crate::checkpoint::FileError;
 
-/// Why a data set could not be opened. Every variant names the file and the place in it.
+/// Why a data set could not be opened. Every variant names the file and the place in it, and says all that it knows: none has a cause beneath it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The directory of an archive could be read in two ways, or is no zip directory.
-    #[error("`{}`: {source}", file.display())]
+    #[error("`{}`: {cause}", file.display())]
     Directory {
         /// The archive.
         file: PathBuf,
         /// Why.
-        source: Box<FileError>,
+        cause: Box<FileError>,
     },
     /// The name of the set is not known, or its path is missing.
     #[error("data `{spec}` is none of `digits`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR`, `cifar100:DIR`, `npz:FILE`")]
@@ -80,12 +80,12 @@ pub enum DataError {
         looked_for: Vec<String>,
     },
     /// The system or the decompressor failed.
-    #[error("cannot read `{}`: {source}", .file.display())]
+    #[error("cannot read `{}`: {cause}", .file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// The reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file says that it holds more than is ever read.
     #[error("`{}` holds or declares {bytes} bytes, more than {limit}", .file.display())]
@@ -172,12 +172,12 @@ pub enum DataError {
         limit: u8,
     },
     /// The file is not a zip archive that can be read.
-    #[error("cannot read `{}` as a zip archive: {source}", .file.display())]
+    #[error("cannot read `{}` as a zip archive: {cause}", .file.display())]
     Archive {
         /// The file, or the array in it.
         file: PathBuf,
         /// The reason.
-        source: ZipError,
+        cause: ZipError,
     },
     /// The archive lacks an array.
     #[error("`{}` has no array `{array}`, only `{}`", .file.display(), .found.join("`, `"))]

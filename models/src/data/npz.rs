@@ -21,13 +21,13 @@ const LISTED: usize = 20;
 pub(super) fn read(sources: &mut Sources, file: &Path) -> Result<Samples, DataError> {
     let bytes = sources.read(file)?;
     // Which entries there are is decided strictly, so that no other reader sees other arrays.
-    archive::entries(&mut Cursor::new(bytes.as_slice()), bytes.len() as u64).map_err(|source| DataError::Directory {
+    archive::entries(&mut Cursor::new(bytes.as_slice()), bytes.len() as u64).map_err(|cause| DataError::Directory {
         file: file.into(),
-        source: Box::new(source),
+        cause: Box::new(cause),
     })?;
-    let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|source| DataError::Archive {
+    let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).map_err(|cause| DataError::Archive {
         file: file.into(),
-        source,
+        cause,
     })?;
     let x = Array::read(&mut archive, file, "x")?;
     let shape = match x.header.shape[..] {
@@ -78,9 +78,9 @@ impl Array {
             });
         }
         let place = file.join(&entry_name);
-        let entry = archive.by_name(&entry_name).map_err(|source| DataError::Archive {
+        let entry = archive.by_name(&entry_name).map_err(|cause| DataError::Archive {
             file: place.clone(),
-            source,
+            cause,
         })?;
         let mut content = Content::new(&place, entry);
         let header = Header::read(&place, &mut content)?;

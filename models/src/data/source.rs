@@ -27,11 +27,11 @@ impl Sources {
 
     /// Reads a file.
     pub(super) fn read(&mut self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let file = File::open(path).map_err(|source| read_error(path, source))?;
+        let file = File::open(path).map_err(|cause| read_error(path, cause))?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
-            .map_err(|source| read_error(path, source))?;
+            .map_err(|cause| read_error(path, cause))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(DataError::TooLarge {
                 file: path.into(),
@@ -110,7 +110,7 @@ impl<'a, R: Read> Content<'a, R> {
         let found = bytes.len() as u64;
         match end {
             // a compressed stream that stops in the middle is a truncated file
-            Err(source) if source.kind() != io::ErrorKind::UnexpectedEof => Err(read_error(self.file, source)),
+            Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(read_error(self.file, cause)),
             _ if found < length => Err(DataError::Truncated {
                 file: self.file.into(),
                 expected: self.done + length,
@@ -132,15 +132,15 @@ impl<'a, R: Read> Content<'a, R> {
                 file: self.file.into(),
                 expected: self.done,
             }),
-            Err(source) => Err(read_error(self.file, source)),
+            Err(cause) => Err(read_error(self.file, cause)),
         }
     }
 }
 
 /// Names the file of a failure.
-fn read_error(file: &Path, source: io::Error) -> DataError {
+fn read_error(file: &Path, cause: io::Error) -> DataError {
     DataError::Read {
         file: file.into(),
-        source,
+        cause,
     }
 }

@@ -1,5 +1,7 @@
 //! The inputs that an attack found, from one program to the other: a safetensors file that the reader does not trust.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
@@ -7,6 +9,9 @@ use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
 use super::job::{ATTACK_EPSILON, ATTACK_INPUT, ATTACK_SAMPLE};
+
+/// The most bytes that a file may hold beside its inputs.
+const HEADER: u64 = 1 << 16;
 
 /// Inputs that may be classified otherwise than the sample that each belongs to.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,20 @@ pub enum CandidatesError {
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
+    },
+    /// It is a folder, a link, or nothing that ends.
+    #[error("`{}` is not a regular file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is larger than the inputs that were asked for.
+    #[error("`{}` holds more than the {most} bytes of one input for each sample and size", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes.
+        most: u64,
     },
     /// It is no safetensors file, or a tensor is missing.
     #[error("`{}`: {cause}", path.display())]
@@ -99,16 +118,14 @@ impl Candidates {
         self.samples.iter().copied().zip(self.inputs.chunks_exact(self.length.max(1)))
     }
 
-    /// Reads a file about inputs of `length` entries for `samples` samples and `epsilons` sizes.
+    /// Reads a file about inputs of `length` entries for `samples` samples and `epsilons` sizes: at most one for each of both, and one for each sample
+    /// without a size.
     ///
     /// # Errors
     ///
     /// [`CandidatesError`] for the first thing that is not as [`super::job`] says.
     pub fn read(path: &Path, length: usize, samples: usize, epsilons: usize) -> Result<Self, CandidatesError> {
-        let bytes = std::fs::read(path).map_err(|cause| CandidatesError::File {
-            path: path.to_owned(),
-            cause,
-        })?;
+        let bytes = bytes_of(path, most_bytes(length, samples, epsilons))?;
         let format = |cause| CandidatesError::Format {
             path: path.to_owned(),
             cause,
@@ -174,6 +191,35 @@ impl Candidates {
         });
         serialize(views, None).expect("names are different")
     }
+}
+
+/// The most bytes that [`Candidates::read`] reads: every input comes with two integers.
+fn most_bytes(length: usize, samples: usize, epsilons: usize) -> u64 {
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let row = wide(length).saturating_add(2).saturating_mul(8);
+    let rows = wide(samples).saturating_mul(wide(epsilons).saturating_add(1));
+    rows.saturating_mul(row).saturating_add(HEADER)
+}
+
+/// The bytes of a regular file of at most so many; nothing else is opened, since reading it may never end.
+fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, CandidatesError> {
+    let failed = |cause| CandidatesError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    if !path.symlink_metadata().map_err(failed)?.is_file() {
+        return Err(CandidatesError::NotRegular { path: path.to_owned() });
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
+        return Err(CandidatesError::TooLarge {
+            path: path.to_owned(),
+            most,
+        });
+    }
+    Ok(bytes)
 }
 
 /// A tensor of the file.
@@ -251,6 +297,33 @@ mod tests {
         ] {
             let error = found.unwrap_err();
             assert!(error.contains(cause), "{error}");
+        }
+    }
+
+    /// Whatever is said of them, no more is read than all that may have been found.
+    #[test]
+    fn what_is_larger_than_was_asked_for_is_refused() {
+        let rows = |count: usize| Candidates {
+            length: 1000,
+            inputs: vec![0.5; count * 1000],
+            samples: vec![0; count],
+            epsilons: vec![None; count],
+        };
+        assert_eq!(read(&rows(4).to_bytes(), 1000, 2, 1), Ok(rows(4)));
+        let error = read(&rows(20).to_bytes(), 1000, 2, 1).unwrap_err();
+        assert!(error.contains("holds more than the 97600 bytes"), "{error}");
+        assert_eq!(most_bytes(usize::MAX, usize::MAX, usize::MAX), u64::MAX);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [folder.path(), &link, Path::new("/dev/zero")] {
+            let error = Candidates::read(path, 2, 4, 2).unwrap_err();
+            assert!(matches!(error, CandidatesError::NotRegular { .. }), "{error}");
         }
     }
 

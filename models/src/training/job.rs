@@ -69,11 +69,11 @@ pub struct Attack {
     pub limit: Option<usize>,
     /// Sizes of the perturbations, in units of the raw input.
     pub epsilons: Vec<f64>,
-    /// Steps of each ascent.
+    /// Steps of each ascent, at most [`MOST_STEPS`].
     pub steps: usize,
-    /// Ascents from different starts, for each loss.
+    /// Ascents from different starts, for each loss; at most [`MOST_RESTARTS`].
     pub restarts: usize,
-    /// Queries a sample of the attack that sees decisions only; 0 for none.
+    /// Queries a sample of the attack that sees decisions only; 0 for none, at most [`MOST_QUERIES`].
     pub queries: usize,
     /// Of the random starts.
     pub seed: u64,
@@ -86,6 +86,13 @@ pub struct Attack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u16>,
 }
+
+/// The most steps of an ascent.
+pub const MOST_STEPS: usize = 1_000_000;
+/// The most ascents from different starts.
+pub const MOST_RESTARTS: usize = 1_000;
+/// The most queries a sample.
+pub const MOST_QUERIES: usize = 1_000_000_000;
 
 /// Tensor of the output of an attack: `(M, C·H·W)` float64, inputs that were classified as another class than the sample's label.
 pub const ATTACK_INPUT: &str = "input";

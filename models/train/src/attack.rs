@@ -29,16 +29,25 @@ const BATCH: usize = 128;
 /// Attacks the samples of a job and writes what was found; returns the path of the file.
 ///
 /// A sample whose class is not its label stands in the file for every size, as it is. What was found for a size serves for every larger one. `stop` is
-/// asked before every step; what was found until then is written.
+/// asked before every step of an ascent and every batch of queries; what was found until then is written.
 ///
 /// # Errors
 ///
-/// - [`TrainError::Epsilon`] for a size that is no positive number.
+/// - [`TrainError::Epsilon`] for a size that is no positive number, [`TrainError::Effort`] for more steps, restarts or queries than are ever made.
 /// - [`TrainError::Data`], [`TrainError::Model`], [`TrainError::NoCuda`] as the job's parts say; [`TrainError::File`] for the output.
 /// - [`TrainError::Torch`] from the passes.
 pub fn run(job: &job::Attack, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<PathBuf, TrainError> {
     if let Some(value) = job.epsilons.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
         return Err(TrainError::Epsilon { value: *value });
+    }
+    for (field, value, most) in [
+        ("steps", job.steps, job::MOST_STEPS),
+        ("restarts", job.restarts, job::MOST_RESTARTS),
+        ("queries", job.queries, job::MOST_QUERIES),
+    ] {
+        if value > most {
+            return Err(TrainError::Effort { field, value, most });
+        }
     }
     let device = device::choose(job.device, 0)?;
     if let Some(threads) = job.threads {
@@ -60,7 +69,7 @@ pub fn run(job: &job::Attack, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
         },
         parameters: shapes.map(|one| one.shape.iter().product::<usize>()).sum(),
         moving: 0,
-        steps: job.epsilons.len() * pgd::ascents(job).len() + usize::from(job.queries > 0),
+        steps: pgd::count(job).saturating_add((job.queries > 0).into()),
         done: 0,
         samples: dataset.len(),
     });

@@ -77,13 +77,13 @@ pub enum TrainError {
         other: &'static str,
     },
     /// A saved state that is not one of this training.
-    #[error("the saved state has no fitting tensor `{name}`")]
+    #[error("the saved state (`{}` in the folder) has no fitting tensor `{name}`", crate::train::STATE)]
     State {
         /// Name of the tensor.
         name: String,
     },
     /// No samples are left to train on.
-    #[error("{samples} samples of which {held_out} are held out: none is left to train on")]
+    #[error("`data.validation` holds out {held_out} of {samples} samples: none is left to train on")]
     NoSamples {
         /// Of the training split.
         samples: usize,
@@ -100,6 +100,16 @@ pub enum TrainError {
         found: usize,
         /// Of the network.
         logits: i64,
+    },
+    /// An attack that would never end.
+    #[error("`{field}` of the attack is {value}, expected at most {most}")]
+    Effort {
+        /// Of the job.
+        field: &'static str,
+        /// The number that was given.
+        value: usize,
+        /// The largest that is taken.
+        most: usize,
     },
     /// A size of perturbations that none can have.
     #[error("epsilon `{value}` is not a positive number")]

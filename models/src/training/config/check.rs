@@ -4,6 +4,11 @@ use thiserror::Error;
 
 use super::{Augment, Config, Loss, NetworkConfig, Optimizer, Regularizer, SCHEMA, ScheduleKind};
 
+/// The most epochs: all of their steps can be counted.
+const MOST_EPOCHS: usize = 1_000_000;
+/// The most classes: there is room for the distances between all of them.
+const MOST_CLASSES: usize = 10_000;
+
 /// Why a configuration is refused. Every variant names the field.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
@@ -90,6 +95,12 @@ impl Config {
         some("data.limit", self.data.limit)?;
         some("certify.limit", self.certify.limit)?;
         require_positive("train.epochs", self.train.epochs)?;
+        require_count(
+            "train.epochs",
+            self.train.epochs,
+            self.train.epochs <= MOST_EPOCHS,
+            "at most 1,000,000",
+        )?;
         require_positive("train.batch", self.train.batch)?;
         require_count(
             "train.accumulate",
@@ -207,9 +218,9 @@ impl Loss {
                 classes,
                 expected: "two classes",
             }),
-            _ if classes < 2 => Err(ConfigError::Classes {
+            _ if classes < 2 || classes > MOST_CLASSES => Err(ConfigError::Classes {
                 classes,
-                expected: "two classes or more",
+                expected: "two to 10,000 classes",
             }),
             _ => Ok(()),
         }

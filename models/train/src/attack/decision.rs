@@ -2,7 +2,8 @@
 //!
 //! From the nearest samples of the other classes to the boundary by bisection, and on from the nearest of these points: there the direction away from the sample's class is estimated from the classes of
 //! random neighbours; a step along it, halved until it leads to another class, and bisection again. After Chen, Jordan and Wainwright, *HopSkipJumpAttack:
-//! A Query-Efficient Decision-Based Attack*, IEEE S&P 2020, for the l2 norm and any other class, with its constants `B₀ = 100` and `γ = 1`.
+//! A Query-Efficient Decision-Based Attack*, IEEE S&P 2020, for the l2 norm and any other class, with its constants `B₀ = 100` and `γ = 1`; a round asks
+//! for at most 10,000 neighbours.
 //!
 //! It sees what a gradient may hide: a network whose gradients vanish is none the safer.
 
@@ -19,6 +20,8 @@ const SIDE_BY_SIDE: usize = 8;
 const BATCH: i64 = 1024;
 /// Neighbours in the first round; `√round` times as many in the others.
 const NEIGHBOURS: f64 = 100.0;
+/// The most neighbours: a round keeps all of them.
+const MOST: f64 = 10_000.0;
 /// The fewest neighbours from which a direction is estimated.
 const FEWEST: usize = 10;
 /// A step is halved at most so often.
@@ -52,7 +55,7 @@ pub(super) fn search(attack: &mut Attack<'_>, places: &[usize]) -> Result<(), Tr
         }
         (attack.report)(Event::Attack(AttackProgress {
             epsilon: None,
-            step: attack.job.epsilons.len() * super::pgd::ascents(attack.job).len(),
+            step: super::pgd::count(attack.job),
             samples: places.len(),
             tried,
             misled,
@@ -64,7 +67,7 @@ pub(super) fn search(attack: &mut Attack<'_>, places: &[usize]) -> Result<(), Tr
 /// Attacks some samples side by side: those that were misled, and the nearest input that was found.
 fn approach(attack: &Attack<'_>, places: &[usize]) -> Result<Vec<(usize, Tensor)>, TrainError> {
     let batch = attack.samples.batch(places, attack.victim.device)?;
-    let mut oracle = Oracle::new(&attack.victim, &batch, attack.job.queries)?;
+    let mut oracle = Oracle::new(attack, &batch)?;
     let starts = starts(attack, &batch, oracle.starts())?;
     // a start that is none stays at the sample's side of the boundary and is told by its infinite distance
     let hits = oracle.misled(&starts)?;
@@ -148,18 +151,21 @@ struct Oracle<'a> {
     high: Tensor,
     /// Queries a sample that are left.
     left: usize,
+    /// Whether the search should end, asked before every batch.
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Oracle<'a> {
-    fn new(victim: &'a Victim, batch: &Batch, queries: usize) -> Result<Self, TrainError> {
+    fn new(attack: &'a Attack<'_>, batch: &Batch) -> Result<Self, TrainError> {
         let (low, high) = batch.limits();
         Ok(Self {
-            victim,
+            victim: &attack.victim,
             centres: batch.centres.f_to_kind(Kind::Float)?.unsqueeze(1),
             labels: batch.labels.view([-1, 1, 1]),
             low: low.f_to_kind(Kind::Float)?.unsqueeze(1),
             high: high.f_to_kind(Kind::Float)?.unsqueeze(1),
-            left: queries,
+            left: attack.job.queries,
+            stop: attack.stop,
         })
     }
 
@@ -169,16 +175,27 @@ impl<'a> Oracle<'a> {
     }
 
     /// Which of the inputs `(n, k, d)` are of another class than their sample, `(n, k, 1)`. Costs `k` queries.
+    ///
+    /// When the search should end, none is left, and inputs that were not looked at count as of their sample's class: nothing moves any more, and what
+    /// was found stays.
     fn misled(&mut self, inputs: &Tensor) -> Result<Tensor, TrainError> {
         let [count, each, width] = [inputs.size()[0], inputs.size()[1], inputs.size()[2]];
         self.left = self.left.saturating_sub(usize::try_from(each).expect("a size"));
         let parts = inputs.f_reshape([count * each, width])?.split(BATCH, 0);
-        let classes = tch::no_grad(|| {
-            let classes = parts
-                .iter()
-                .map(|part| self.victim.logits(&self.victim.fast, part).f_argmax(1, false));
-            classes.collect::<Result<Vec<Tensor>, _>>()
+        let mut classes = tch::no_grad(|| {
+            let mut classes = Vec::with_capacity(parts.len());
+            for part in &parts {
+                if (self.stop)() {
+                    self.left = 0;
+                    break;
+                }
+                classes.push(self.victim.logits(&self.victim.fast, part).f_argmax(1, false)?);
+            }
+            Ok::<_, TrainError>(classes)
         })?;
+        let known: i64 = classes.iter().map(|part| part.size()[0]).sum();
+        let own = self.labels.expand([count, each, 1], false).f_reshape(-1)?;
+        classes.push(own.f_narrow(0, known, count * each - known)?);
         let classes = Tensor::f_cat(&classes, 0)?.f_view([count, each, 1])?;
         Ok(classes.f_ne_tensor(&self.labels)?)
     }
@@ -209,7 +226,10 @@ impl<'a> Oracle<'a> {
     /// How many neighbours a round can ask for, if it can be done at all.
     fn affordable(&self, round: f64) -> Option<usize> {
         let others = HALVINGS + self.bisections();
-        let neighbours = self.left.checked_sub(others)?.min((NEIGHBOURS * round.sqrt()) as usize);
+        let neighbours = self
+            .left
+            .checked_sub(others)?
+            .min((NEIGHBOURS * round.sqrt()).min(MOST) as usize);
         (neighbours >= FEWEST).then_some(neighbours)
     }
 

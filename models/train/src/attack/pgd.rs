@@ -37,6 +37,11 @@ pub(super) fn ascents(job: &job::Attack) -> Vec<Loss> {
         .collect()
 }
 
+/// Number of ascents of a job over all its sizes.
+pub(super) fn count(job: &job::Attack) -> usize {
+    job.epsilons.len().saturating_mul(job.restarts.saturating_mul(2))
+}
+
 /// Attacks the samples that stand, for the size at the first of `places`; what is found serves for all of them. `rank` sizes came before.
 pub(super) fn search(
     attack: &mut Attack<'_>,

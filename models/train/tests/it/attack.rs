@@ -306,6 +306,49 @@ fn what_was_found_before_a_stop_is_written() {
     assert!(!path.with_extension("safetensors.partial").exists());
 }
 
+/// The search for the smallest perturbation has more queries than anybody waits for.
+#[test]
+fn decisions_stop_between_two_batches() {
+    let _alone = common::start();
+    let linear = Linear::new(false);
+    let job = linear.job(Vec::new(), job::MOST_QUERIES);
+    for last in [0, 3, 40, 400] {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() > last
+        };
+        let path = attack::run(&job, &mut |_| (), &stop).unwrap();
+        assert!(asked.get() <= last + 40, "asked {} times", asked.get());
+        let rows = read(&path);
+        assert!(rows.is_empty() || last > 0);
+        assert!(!rows.is_empty() || last < 40, "nothing was found");
+        for (_, sample, input) in &rows {
+            let (distance, radius) = (linear.distance(*sample, input), linear.radii[*sample]);
+            assert!(distance.hi() >= radius * (1.0 - 1e-12), "sample {sample}");
+        }
+    }
+}
+
+#[test]
+fn endless_attacks_are_refused() {
+    let _alone = common::start();
+    let linear = Linear::new(false);
+    let refuses = |name: &str, change: &dyn Fn(&mut Attack)| {
+        let mut job = linear.job(vec![0.1], 10);
+        change(&mut job);
+        let refused = attack::run(&job, &mut |_| (), &|| false);
+        assert!(
+            matches!(refused, Err(TrainError::Effort { field, .. }) if field == name),
+            "{refused:?}"
+        );
+    };
+    refuses("steps", &|job| job.steps = job::MOST_STEPS + 1);
+    refuses("restarts", &|job| job.restarts = job::MOST_RESTARTS + 1);
+    refuses("restarts", &|job| job.restarts = usize::MAX);
+    refuses("queries", &|job| job.queries = job::MOST_QUERIES + 1);
+}
+
 #[test]
 fn sizes_must_be_positive() {
     let _alone = common::start();
