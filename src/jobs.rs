@@ -95,6 +95,24 @@ impl Progress for Unhurried<'_> {
     }
 }
 
+/// Somebody who sees the same from another process, and hears of what goes wrong only.
+#[derive(Clone, Copy)]
+pub(crate) struct Aside<'p>(pub(crate) &'p dyn Progress);
+
+impl Progress for Aside<'_> {
+    fn begin(&self, _: &str, _: usize) {}
+    fn advance(&self, _: usize) {}
+    fn interval(&self, _: f64, _: f64) {}
+    fn stopped(&self) -> bool {
+        self.0.stopped()
+    }
+    fn note(&self, _: &str) {}
+    fn remark(&self, _: &str) {}
+    fn warn(&self, words: &str) {
+        self.0.warn(words);
+    }
+}
+
 /// What a solver sees of whoever looks on.
 #[derive(Clone, Copy)]
 pub(crate) struct Onlooker<'p> {

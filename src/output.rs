@@ -3,7 +3,7 @@
 //! Results go to standard output; progress, warnings, errors and hints to standard error. Nothing here is coloured.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,16 +49,12 @@ impl Output {
         }
     }
 
-    /// From now on the first interrupt (Ctrl-C, or SIGTERM) asks the job to end with the best that it has; the second ends the program.
+    /// From now on the first interrupt (Ctrl-C) asks the job to end with the best that it has; the second ends the program.
     ///
     /// # Errors
     ///
     /// If the system refuses the handler.
     pub(crate) fn stop_on_interrupt(&self) -> anyhow::Result<()> {
-        // what batch systems send before they kill
-        flag::register_conditional_shutdown(SIGTERM, 128 + SIGTERM, Arc::clone(&self.stop))
-            .and_then(|_| flag::register(SIGTERM, Arc::clone(&self.stop)))
-            .context("cannot listen for SIGTERM")?;
         let (stop, bar, quiet) = (Arc::clone(&self.stop), self.bar.clone(), self.quiet);
         ctrlc::set_handler(move || {
             if stop.swap(true, Ordering::Relaxed) {
@@ -74,6 +70,18 @@ impl Output {
             }
         })
         .context("cannot listen for interrupts")
+    }
+
+    /// The same for SIGTERM, which batch systems send before they kill.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the handler.
+    pub(crate) fn stop_on_termination(&self) -> anyhow::Result<()> {
+        flag::register_conditional_shutdown(SIGTERM, 128 + SIGTERM, Arc::clone(&self.stop))
+            .and_then(|_| flag::register(SIGTERM, Arc::clone(&self.stop)))
+            .map(drop)
+            .context("cannot listen for SIGTERM")
     }
 
     /// Prints the result of the command: one JSON object, or its text.
@@ -168,8 +176,8 @@ impl Progress for Output {
     }
 
     fn remark(&self, words: &str) {
-        // where nobody sees the bar, this is all that is seen
-        if self.verbose || !(self.quiet || io::stderr().is_terminal()) {
+        // where there is no bar, this is all that is seen
+        if self.verbose || (!self.quiet && self.bar.is_hidden()) {
             self.say("", &words);
         }
     }

@@ -11,7 +11,8 @@ use super::{ModelArgs, Split, parse};
 /// Train a network, then prove what can be proved of it
 ///
 /// The configuration says what is trained and how; docs/training.md lists its fields. The folder gets the model, its certificate, the run of `certify`
-/// on the test samples, a report of it and the result with all epochs. Ctrl-C saves and stops; `--resume` goes on from there.
+/// on the test samples, a report of it and the result with all epochs. Ctrl-C (or SIGTERM) saves and stops; `--resume` goes on
+/// from there.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

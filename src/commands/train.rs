@@ -43,6 +43,7 @@ fn options(config: &Path, run: &RunArgs, threads: Option<u16>) -> Options {
 
 fn job(options: &Options, strict: bool, output: &Output) -> anyhow::Result<Status> {
     output.stop_on_interrupt()?;
+    output.stop_on_termination()?;
     let Some(Outcome {
         trained,
         folder,

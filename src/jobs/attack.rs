@@ -189,7 +189,10 @@ fn search(
         threads: options.threads,
     }));
     let mut heard = Heard::default();
-    let answer = trainer::ask(program, &task, progress, &mut |event| heard.event(event, progress))?;
+    let answer = trainer::ask(program, &task, progress, &mut |event| {
+        heard.event(event, progress);
+        Ok(())
+    })?;
     let Answer::Written { stopped, .. } = answer else {
         bail!("`{}` answers another question than that it was asked", trainer::NAME);
     };

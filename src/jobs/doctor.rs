@@ -24,7 +24,7 @@ fn trainer(progress: &dyn Progress) -> Trainer {
         return Trainer::Missing { install };
     };
     let path = program.display().to_string();
-    let error = match trainer::ask(&program, &Job::Doctor, &Unhurried(progress), &mut |_| ()) {
+    let error = match trainer::ask(&program, &Job::Doctor, &Unhurried(progress), &mut |_| Ok(())) {
         Ok(Answer::Doctor(says)) => return Trainer::Ready { path, says },
         Ok(Answer::Written { .. }) => "it answers another question".to_owned(),
         Err(error) => format!("{error:#}"),

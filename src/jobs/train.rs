@@ -25,10 +25,13 @@ use self::plan::Plan;
 use super::load::declaration_of;
 use super::trainer::{self, Answer};
 use super::verify::{self, Method, Solver};
-use super::{ModelOptions, Progress, Unhurried};
+use super::{Aside, ModelOptions, Progress, Unhurried};
 use crate::results::{Certified, ConfigFile, Semantics, Tool, TrainSchema, Trained, Verdict};
 
 pub use lipcert_models::training::folder::{CERTIFICATE, MODEL, REPORT, RESULT, RUN};
+
+/// Where a stop came before the other program was at work.
+const STOPPED: &str = "stopped before training began; what was there is still there";
 
 /// What to train.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,14 +86,11 @@ pub fn run(options: &Options, progress: &dyn Progress) -> anyhow::Result<Option<
     let program = trainer::find()?;
     if place.is_some_and(|place| place.rank > 0) {
         std::fs::create_dir_all(&plan.folder).with_context(|| format!("cannot make the folder `{}`", plan.folder.display()))?;
-        train(&program, plan.task(options)?, &mut |_, _| Ok(()), progress)?;
+        train(&program, plan.task(options)?, &mut |_, _| Ok(()), &Aside(progress))?;
         return Ok(None);
     }
     let mut held = take_folder(&plan.folder, options, &[&plan.config.data.train, &plan.test], progress)?;
-    let done = train_held(&plan, options, &program, &mut held, progress).map_err(|error| match held.restore() {
-        Ok(()) => error,
-        Err(lost) => error.context(format!("{lost:#}")),
-    })?;
+    let done = train_held(&plan, options, &program, &mut held, progress).map_err(|error| held.restored(error))?;
     let seconds = || begin.elapsed().as_secs_f64();
     let (trained, certificate) = prove(&plan, options, done, &seconds, progress)?;
     Ok(Some(Outcome {
@@ -124,25 +124,27 @@ fn train(
     progress: &dyn Progress,
 ) -> anyhow::Result<(Heard, Left)> {
     let mut heard = Heard::default();
-    let mut begun = None;
+    let mut begun = false;
     let answer = trainer::ask(program, &Job::Train(Box::new(task)), progress, &mut |event| {
         if let Event::Started { done, .. } = &event
-            && begun.is_none()
+            && !begun
         {
-            begun = Some(started(*done, &mut heard));
+            begun = true;
+            started(*done, &mut heard)?;
         }
         heard.event(event, progress);
+        Ok(())
     })?;
-    let Answer::Written { sha256, stopped, best } = answer else {
-        bail!("`{}` answers another question than that it was asked", trainer::NAME);
-    };
-    begun.with_context(|| format!("`{}` says that it is done before it has begun", trainer::NAME))??;
-    Ok((heard, Left { sha256, stopped, best }))
+    match answer {
+        Answer::Written { sha256, stopped, best } if begun => Ok((heard, Left { sha256, stopped, best })),
+        Answer::Written { stopped: true, .. } => bail!(STOPPED),
+        Answer::Written { .. } => bail!("`{}` says that it is done before it has begun", trainer::NAME),
+        Answer::Doctor(_) => bail!("`{}` answers another question than that it was asked", trainer::NAME),
+    }
 }
 
 /// The same in a folder that is held: what an earlier training left there goes when this one is at work, and not before.
 fn train_held(plan: &Plan, options: &Options, program: &Path, held: &mut Held, progress: &dyn Progress) -> anyhow::Result<Done> {
-    const STOPPED: &str = "stopped before training began; what was there is still there";
     let before = match &options.start {
         Some((model, read)) => Some(plan.certify(model, read, options, progress)?),
         None => None,
@@ -159,9 +161,6 @@ fn train_held(plan: &Plan, options: &Options, program: &Path, held: &mut Held, p
         bail!(STOPPED);
     }
     let mut started = |done, heard: &mut Heard| {
-        if progress.stopped() {
-            bail!(STOPPED);
-        }
         if options.resume {
             remove_results(&plan.folder)
                 .map_err(|(path, cause)| anyhow!(cause).context(format!("cannot overwrite `{}`", path.display())))?;

@@ -68,14 +68,19 @@ pub fn find() -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Gives the program a job and waits for the end of it. `listen` hears everything that it says before.
+/// Gives the program a job and waits for the end of it. `listen` hears everything that it says before; an error of its own is the end too.
 ///
 /// When `progress` wants to stop, the program's input is closed: then it saves what it has and ends. One that has not even read its job is killed.
 ///
 /// # Errors
 ///
 /// If the program cannot be started, does not read its job, says that it failed, says something else than events, or ends without a word.
-pub(crate) fn ask(program: &Path, job: &Job, progress: &dyn Progress, listen: &mut dyn FnMut(Event)) -> anyhow::Result<Answer> {
+pub(crate) fn ask(
+    program: &Path,
+    job: &Job,
+    progress: &dyn Progress,
+    listen: &mut dyn FnMut(Event) -> anyhow::Result<()>,
+) -> anyhow::Result<Answer> {
     let mut running = Running::start(program, job)?;
     // since when it should stop, and since when it has ended and says nothing
     let (mut stopped, mut silent) = (None, None);
@@ -97,7 +102,7 @@ pub(crate) fn ask(program: &Path, job: &Job, progress: &dyn Progress, listen: &m
                 }) => return Ok(Answer::Written { sha256, stopped, best }),
                 Ok(Event::Doctor(doctor)) => return Ok(Answer::Doctor(doctor)),
                 Ok(Event::Failed { message }) => bail!(running.failed(message)),
-                Ok(event) => listen(event),
+                Ok(event) => listen(event)?,
                 Err(_) => {
                     let start: String = line.chars().take(200).collect();
                     bail!("`{NAME}` says what is no event: {start}");

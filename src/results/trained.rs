@@ -51,7 +51,7 @@ pub struct Trained {
     pub moving: usize,
     /// Whether training was stopped before its end.
     pub stopped: bool,
-    /// Which epoch the model is of, from 0: that which held-out samples chose, else the last; absent if there is no model.
+    /// Which epoch the model is of, from 0: that which held-out samples chose, else the last; absent if there is no model, or if it is of the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<usize>,
     /// A row for each epoch. Computed in float arithmetic while training: nothing here is a claim.

@@ -91,7 +91,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether an open file is the one at a path: elsewhere an open file cannot be removed.
+/// Whether an open file is the one at a path; elsewhere nobody looks.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)

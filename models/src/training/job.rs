@@ -155,7 +155,8 @@ pub enum Event {
         sha256: Option<String>,
         /// Whether the caller asked to stop before the end.
         stopped: bool,
-        /// Which epoch the model is of, from 0; that with the highest approximate certified accuracy on the held-out samples.
+        /// Which epoch the model is of, from 0: that with the highest approximate certified accuracy on the held-out samples, else the last. Nothing
+        /// if it is of the last step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         best: Option<usize>,
     },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lipcert_models::training::job::{Event, Job};
-use lipcert_train::{attack, device, train};
+use lipcert_train::{TrainError, attack, device, train};
 
 fn main() -> ExitCode {
     ignore_termination();
@@ -54,6 +54,10 @@ fn main() -> ExitCode {
             write(&event);
             ExitCode::SUCCESS
         }
+        Ok(Err(error @ TrainError::Alone)) => {
+            fail(&error.to_string());
+            leave()
+        }
         Ok(Err(error)) => fail(&error.to_string()),
         Err(_) => fail("libtorch gave up; its words stand on standard error"),
     }
@@ -64,6 +68,13 @@ fn main() -> ExitCode {
 fn ignore_termination() {
     // SAFETY: no handler is installed, the signal is passed over.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+}
+
+/// Ends at once, where a thread still waits within libtorch and must not see it taken down.
+#[expect(unsafe_code, reason = "an end without the destructors of libtorch")]
+fn leave() -> ! {
+    // SAFETY: nothing is left to be written; the line that says why is flushed.
+    unsafe { libc::_exit(2) }
 }
 
 /// Says why there is no result.

@@ -50,9 +50,11 @@ const PAUSE: f64 = 0.1;
 /// [`TrainError`].
 pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Result<Event, TrainError> {
     let mut training = Training::new(task, report, stop)?;
-    // several processes stop together, behind a step
-    let mut stopped = training.group.is_none() && stop();
-    if !stopped && training.writes() {
+    // nothing has begun, and nothing is written
+    if training.any(stop())? {
+        return Ok(training.finished(true));
+    }
+    if training.writes() {
         training.journal = Some(Journal::new(&task.folder, training.position.step)?);
     }
     report(Event::Started {
@@ -64,11 +66,11 @@ pub fn run(task: &job::Train, report: &mut dyn FnMut(Event), stop: &dyn Fn() -> 
         samples: training.train.len(),
     });
     training.warn(report);
-    let begun = training.position.step;
+    let mut stopped = false;
     while training.position.step < training.steps() && !stopped {
         stopped = training.epoch(report, stop)?;
     }
-    if stopped && training.position.step > begun {
+    if stopped || training.position.digest.is_none() {
         training.write_best_so_far()?;
         training.save()?;
     }
@@ -125,7 +127,7 @@ impl<'t> Training<'t> {
         start::settle(&network, config)?;
         penalty::require(&network, &config.regularizer)?;
         if let Some(group) = &group {
-            gather::compare(group, config, dataset.sha256())?;
+            gather::compare(group, task, &network, dataset.sha256())?;
             let mut first: Vec<Tensor> = network.parameters().iter().map(|(_, tensor)| tensor.detach()).collect();
             group.broadcast(&mut first, 0)?;
         }

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use super::Options;
 use crate::jobs::Progress;
 
+/// How the names of files begin and end that the program that trains is about to write.
+const DRAFT: (&str, &str) = (".lipcert-train-", ".safetensors");
 /// How the folder begins where the files of an earlier training wait until it is certain that they are not needed any more.
 const ASIDE: &str = ".lipcert-train-before-";
 /// Curves for TensorBoard: how their names begin, and what they have in the middle.
@@ -56,7 +58,7 @@ pub(super) fn take_folder(folder: &Path, options: &Options, data: &[&str], progr
         }
     }
     if !options.resume {
-        held.put_aside(&files)?;
+        held.put_aside(&files).map_err(|error| held.restored(error))?;
     }
     Ok(held)
 }
@@ -142,14 +144,13 @@ impl Held {
         std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove `{}`", aside.display()))
     }
 
-    /// Brings back what was put aside.
-    ///
-    /// # Errors
-    ///
-    /// With the folder where it lies, if a part of it does not come.
-    pub(super) fn restore(&mut self) -> anyhow::Result<()> {
-        let Some(aside) = self.aside.take() else { return Ok(()) };
-        restore(&aside, &self.folder).with_context(|| format!("what was in the folder lies in `{}` now", aside.display()))
+    /// Brings back what was put aside, and says with an error where it lies if a part of it does not come.
+    pub(super) fn restored(&mut self, error: anyhow::Error) -> anyhow::Error {
+        let Some(aside) = self.aside.take() else { return error };
+        match restore(&aside, &self.folder) {
+            Ok(()) => error,
+            Err(lost) => error.context(format!("what was in the folder lies in `{}` now: {lost}", aside.display())),
+        }
     }
 
     /// Brings back what a training put aside that was killed before it began; what has a successor stays aside. Returns where.
@@ -175,8 +176,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // what does not come back stays where it is, and is not lost
-        let _ = self.restore();
+        if let Some(aside) = self.aside.take() {
+            // what does not come back stays where it is, and is not lost
+            let _ = restore(&aside, &self.folder);
+        }
     }
 }
 
@@ -222,8 +225,9 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let rest = name.to_str().and_then(|name| name.strip_prefix(CURVES.0));
-        if rest.is_some_and(|rest| rest.contains(CURVES.1)) {
+        let name = name.to_string_lossy();
+        let between = |start: &str, middle: &str| name.strip_prefix(start).is_some_and(|rest| rest.contains(middle));
+        if between(CURVES.0, CURVES.1) || (name.starts_with(DRAFT.0) && name.ends_with(DRAFT.1)) {
             files.push(entry.path());
         }
     }

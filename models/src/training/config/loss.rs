@@ -78,10 +78,10 @@ pub enum Loss {
         alpha: f64,
         /// Margin of the hinge.
         margin: f64,
-        /// Divides the temperature.
+        /// Divides the sharpness of the sum.
         #[serde(default = "one")]
         penalty: f64,
-        /// Multiplies the temperature.
+        /// Multiplies the logits.
         #[serde(default = "one")]
         temperature: f64,
     },

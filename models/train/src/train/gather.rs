@@ -3,16 +3,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use lipcert_models::training::Config;
-use lipcert_models::training::job::Event;
+use lipcert_models::training::job::{self, Event};
 use lipcert_models::training::place::Place;
 use tch::{Device, Kind, Tensor};
 
-use super::start::digest;
 use super::taken::Taken;
-use super::{Training, share};
-use crate::TrainError;
+use super::{Training, share, start};
 use crate::distributed::Group;
+use crate::{Network, TrainError};
 
 /// After how long whoever waits for the others is told so.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,13 +32,12 @@ pub(super) fn meet(report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Re
     })
 }
 
-/// Makes sure that all processes train the same on the same samples, wherever these lie on each machine.
-pub(super) fn compare(group: &Group, config: &Config, data: &str) -> Result<(), TrainError> {
-    let mut config = config.clone();
-    config.data.train.clear();
-    config.data.test = None;
-    let config = digest(&serde_json::to_vec(&config).expect("numbers and texts"));
-    for (digest, other) in [(config.as_str(), "configuration"), (data, "data set")] {
+/// Makes sure that all processes train the same network on the same samples, wherever these lie on each machine; the numbers to start from are those of
+/// process 0.
+pub(super) fn compare(group: &Group, task: &job::Train, network: &Network, data: &str) -> Result<(), TrainError> {
+    let config = format!("{}{}", start::config_digest(&task.config), u8::from(task.resume));
+    let network = start::digest(network.architecture().declaration().as_bytes());
+    for (digest, other) in [(config.as_str(), "configuration"), (data, "data set"), (&network, "network")] {
         let own = Tensor::from_slice(digest.as_bytes()).to_kind(Kind::Int64);
         let mut first = [own.copy()];
         group.broadcast(&mut first, 0)?;
@@ -58,6 +55,14 @@ pub(super) fn compare(group: &Group, config: &Config, data: &str) -> Result<(), 
 }
 
 impl Training<'_> {
+    /// Whether it holds in any process.
+    pub(super) fn any(&self, here: bool) -> Result<bool, TrainError> {
+        let Some(group) = &self.group else { return Ok(here) };
+        let mut count = [Tensor::from_slice(&[i64::from(here)])];
+        group.sum(&mut count)?;
+        Ok(count[0].int64_value(&[0]) > 0)
+    }
+
     /// The part of a batch that is this process's.
     pub(super) fn own(&self, batch: usize) -> Range<usize> {
         let (rank, size) = self.group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));

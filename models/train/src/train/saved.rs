@@ -91,9 +91,6 @@ impl Training<'_> {
                 path.display()
             ),
         });
-        if self.position.step == self.steps() {
-            self.write_model()?;
-        }
         Ok(())
     }
 

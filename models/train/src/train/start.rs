@@ -86,10 +86,18 @@ pub(super) fn settle(network: &Network, config: &Config) -> Result<(), TrainErro
 /// What decides what a training does; `data` is the digest of the samples.
 pub(super) fn identity(task: &job::Train, data: &str, network: &Network) -> Result<Identity, TrainError> {
     Ok(Identity {
-        config: digest(&serde_json::to_vec(&task.config).expect("numbers and texts")),
+        config: config_digest(&task.config),
         data: data.to_owned(),
         start: digest(&network.file()?),
     })
+}
+
+/// Of a configuration, whatever the samples are called here: they have a digest of their own.
+pub(super) fn config_digest(config: &Config) -> String {
+    let mut config = config.clone();
+    config.data.train.clear();
+    config.data.test = None;
+    digest(&serde_json::to_vec(&config).expect("numbers and texts"))
 }
 
 /// The SHA-256, as text.
