@@ -357,6 +357,8 @@ fn one_of_several_processes_certifies() {
     assert!(!bench.path("job.json").exists() && !bench.path("out").exists());
     let ran = rank("1");
     assert_eq!((ran.status, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    // a warning of its own, and no epochs
+    assert_eq!(ran.stderr, "warning: the rate is high\n");
     assert!(bench.path("job.json").exists() && !bench.path("out/certificate.json").exists());
     let ran = rank("2");
     assert!(ran.status == Some(2) && ran.stderr.contains("`RANK` is `2`"), "{ran:?}");

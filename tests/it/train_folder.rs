@@ -241,21 +241,42 @@ fn a_training_ends_only_after_it_has_begun() {
 /// An interrupt before the first step takes nothing away.
 #[test]
 fn a_stop_before_the_beginning_changes_nothing() {
-    let script = "cat > /dev/null\n".to_owned() + &say(&[started()]) + &leave_model() + &say(&[finished(true)]);
-    let bench = Bench::new(&script);
+    let bench = Bench::new(&("cat > /dev/null\n".to_owned() + &say(&[finished(true)])));
     fs::create_dir(bench.path("out")).unwrap();
-    for name in ["model.safetensors", "train.json"] {
+    let names = [
+        "model.safetensors",
+        "state.safetensors",
+        "certificate.json",
+        "run.json",
+        "report.html",
+        "train.json",
+    ];
+    for name in names {
         bench.write(&format!("out/{name}"), name);
     }
-    let (status, ran) = interrupted(&bench, &with(&["--force"]), "-INT");
-    assert!(
-        status == Some(2) && ran.stderr.contains("stopped before training began"),
-        "{ran:?}"
-    );
-    for name in ["model.safetensors", "train.json"] {
-        assert_eq!(bench.read(&format!("out/{name}")), name);
+    for how in ["--force", "--resume"] {
+        let (status, ran) = interrupted(&bench, &with(&[how]), "-INT");
+        let words = "stopped before training began";
+        assert!(status == Some(2) && ran.stderr.contains(words), "{ran:?}");
+        for name in names {
+            assert_eq!(bench.read(&format!("out/{name}")), name);
+        }
+        assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), names.len());
+        fs::remove_file(bench.path("job.json")).unwrap();
     }
-    assert_eq!(fs::read_dir(bench.path("out")).unwrap().count(), 2);
+}
+
+/// Where what an earlier training left cannot go, the new one is ended at once.
+#[test]
+fn a_refusal_does_not_wait_for_the_end() {
+    let bench = Bench::new(&(say(&[started()]) + "cat > /dev/null\n" + &say(&[finished(true)])));
+    fs::create_dir_all(bench.path("out/report.html")).unwrap();
+    bench.write("out/report.html/mine", "mine");
+    bench.write("out/state.safetensors", "state");
+    let ran = bench.run(&with(&["--resume"]));
+    let words = "cannot overwrite `out/report.html`";
+    assert!(ran.status == Some(2) && ran.stderr.contains(words), "{ran:?}");
+    assert_eq!(bench.read("out/report.html/mine"), "mine");
 }
 
 /// Where one file cannot come back the others do, and the user learns where it is.

@@ -138,6 +138,26 @@ fn processes_with_different_questions_are_refused() {
     }
 }
 
+/// A training goes on wherever its samples lie now.
+#[test]
+fn samples_may_move() {
+    let _alone = common::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config();
+    config.data.limit = None;
+    config.train.epochs = 1;
+    config.data.train = write_images(&folder.path().join("a"), 3);
+    losses(spawn(task(config.clone(), folder.path()), &[]));
+    config.data.train = write_images(&folder.path().join("b"), 3);
+    let mut moved = task(config.clone(), folder.path());
+    moved.resume = true;
+    assert!(losses(spawn(moved, &[])).is_empty(), "there is nothing left to do");
+    config.data.train = write_images(&folder.path().join("c"), 5);
+    let mut others = task(config, folder.path());
+    others.resume = true;
+    assert!(failure(spawn(others, &[])).contains("belongs to another data set"));
+}
+
 /// Whoever waits for processes that never come can be stopped.
 #[test]
 fn waiting_for_the_others_ends_with_the_input() {
