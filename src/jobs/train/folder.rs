@@ -88,7 +88,7 @@ fn inputs(options: &Options, data: &[&str]) -> Vec<PathBuf> {
     named.chain(data).collect()
 }
 
-/// A folder that no other training may use until this is dropped, and what an earlier training left in it: it comes back unless [`Held::begun`] is said.
+/// A folder that no other training may use until this is dropped, and what an earlier training left in it: it comes back unless the new training begins.
 #[derive(Debug)]
 pub struct Held {
     folder: PathBuf,
