@@ -196,6 +196,9 @@ fn search(
     let Answer::Written { stopped, .. } = answer else {
         bail!("`{}` answers another question than that it was asked", trainer::NAME);
     };
+    if file.symlink_metadata().is_err() {
+        bail!("`{}` says that it is done, but it left no file of inputs", trainer::NAME);
+    }
     let candidates = Candidates::read(&file, dataset.sample_len(), dataset.len(), options.epsilons.len())?;
     let judged = judge(certificate, dataset, samples, &candidates, &Unhurried(progress))?;
     let inputs = if options.keep || !judged.contradictions.is_empty() {

@@ -273,3 +273,14 @@ fn what_cannot_be_attacked_is_refused() {
         assert!(ran.stderr.contains(cause), "{arguments:?}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn an_attack_that_leaves_no_file() {
+    let bench = bench(&inputs(&[]).to_bytes(), false);
+    bench.write("bin/script.sh", &say(&[finished(false)]));
+    let ran = bench.run(&ATTACK);
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("left no file of inputs"),
+        "{ran:?}"
+    );
+}

@@ -162,6 +162,24 @@ fn what_was_put_aside_is_found_again() {
         [".lipcert-train-before-abc", "model.safetensors", "state.safetensors"]
     );
     assert_eq!(bench.read("out/model.safetensors"), "model.safetensors");
+    // Nor does a certificate come back beside another model.
+    fs::rename(
+        bench.path("out/.lipcert-train-before-abc/model.safetensors"),
+        bench.path("out/.lipcert-train-before-abc/certificate.json"),
+    )
+    .unwrap();
+    // What was let go is gone, also where it was not removed to the end.
+    fs::create_dir(bench.path("out/.lipcert-train-gone-def")).unwrap();
+    bench.write("out/.lipcert-train-gone-def/run.json", "old");
+    let ran = bench.run(&TRAIN);
+    assert!(
+        ran.status == Some(2) && ran.stderr.contains("holds files of a training"),
+        "{ran:?}"
+    );
+    assert_eq!(
+        names(),
+        [".lipcert-train-before-abc", "model.safetensors", "state.safetensors"]
+    );
     // A lock that nobody holds is nothing.
     fs::remove_dir_all(bench.path("out")).unwrap();
     fs::create_dir(bench.path("out")).unwrap();

@@ -75,6 +75,19 @@ pub struct Position {
 ///
 /// If a tensor of another kind has more than one number.
 pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -> Result<(), TrainError> {
+    replace(path, &bytes(position, tensors)?)
+}
+
+/// What [`write()`] writes.
+///
+/// # Errors
+///
+/// [`TrainError::Model`].
+///
+/// # Panics
+///
+/// As [`write()`].
+pub fn bytes(position: &Position, tensors: Vec<(String, Tensor)>) -> Result<Vec<u8>, TrainError> {
     let mut position = position.clone();
     let mut plain = Vec::new();
     for (name, tensor) in tensors {
@@ -93,7 +106,7 @@ pub fn write(path: &Path, position: &Position, tensors: Vec<(String, Tensor)>) -
         }
     }
     let text = serde_json::to_string(&position).expect("numbers and texts");
-    replace(path, &write_safetensors(&[(KEY.to_owned(), text)].into(), &plain)?)
+    Ok(write_safetensors(&[(KEY.to_owned(), text)].into(), &plain)?)
 }
 
 /// Reads what [`write()`] wrote.

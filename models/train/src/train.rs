@@ -171,6 +171,7 @@ impl<'t> Training<'t> {
         }
         if task.resume {
             training.take_up(report)?;
+            training.require_one_state()?;
         }
         Ok(training)
     }

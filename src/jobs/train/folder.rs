@@ -17,6 +17,8 @@ use crate::jobs::Progress;
 const DRAFT: (&str, &str) = (".lipcert-train-", ".safetensors");
 /// How the folder begins where the files of an earlier training wait until it is certain that they are not needed any more.
 const ASIDE: &str = ".lipcert-train-before-";
+/// The same when they are not: what is in it never comes back, whatever is left of it.
+const GONE: &str = ".lipcert-train-gone-";
 /// Curves for TensorBoard: how their names begin, and what they have in the middle.
 const CURVES: (&str, &str) = ("events.out.tfevents.", ".lipcert.");
 
@@ -140,8 +142,13 @@ impl Held {
 
     /// The new training is at work: what an earlier one left goes.
     pub(super) fn begun(&mut self) -> anyhow::Result<()> {
-        let Some(aside) = self.aside.take() else { return Ok(()) };
-        std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove `{}`", aside.display()))
+        let Some(aside) = &self.aside else { return Ok(()) };
+        let rest = aside.file_name().map(|name| name.to_string_lossy().replace(ASIDE, ""));
+        let gone = self.folder.join(format!("{GONE}{}", rest.unwrap_or_default()));
+        // at once for all of them: a part that is left must not stand beside the new network
+        std::fs::rename(aside, &gone).with_context(|| format!("cannot remove `{}`", aside.display()))?;
+        self.aside = None;
+        std::fs::remove_dir_all(&gone).with_context(|| format!("cannot remove `{}`", gone.display()))
     }
 
     /// Brings back what was put aside, and says with an error where it lies if a part of it does not come.
@@ -158,13 +165,21 @@ impl Held {
         let mut left = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let aside = entry?;
-            if !aside.file_name().to_string_lossy().starts_with(ASIDE) || !aside.file_type()?.is_dir() {
+            let name = aside.file_name().to_string_lossy().into_owned();
+            if !aside.file_type()?.is_dir() {
                 continue;
             }
+            if name.starts_with(GONE) {
+                std::fs::remove_dir_all(aside.path())?;
+            }
+            if !name.starts_with(ASIDE) {
+                continue;
+            }
+            let another = [MODEL, STATE, LOG].iter().any(|name| self.folder.join(name).exists());
             let successors = std::fs::read_dir(aside.path())?
                 .map(|entry| Ok(self.folder.join(entry?.file_name()).exists()))
                 .collect::<std::io::Result<Vec<bool>>>()?;
-            if successors.contains(&true) {
+            if another || successors.contains(&true) {
                 left.push(aside.path());
             } else {
                 restore(&aside.path(), &self.folder)?;

@@ -37,19 +37,24 @@ pub(super) fn meet(report: &mut dyn FnMut(Event), stop: &dyn Fn() -> bool) -> Re
 pub(super) fn compare(group: &Group, task: &job::Train, network: &Network, data: &str) -> Result<(), TrainError> {
     let config = format!("{}{}", start::config_digest(&task.config), u8::from(task.resume));
     let network = start::digest(network.architecture().declaration().as_bytes());
-    for (digest, other) in [(config.as_str(), "configuration"), (data, "data set"), (&network, "network")] {
-        let own = Tensor::from_slice(digest.as_bytes()).to_kind(Kind::Int64);
-        let mut first = [own.copy()];
-        group.broadcast(&mut first, 0)?;
-        // all of them end, also those that agree
-        let mut differ = [Tensor::from_slice(&[i64::from(first[0] != own)])];
-        group.sum(&mut differ)?;
-        if differ[0].int64_value(&[0]) > 0 {
-            return Err(TrainError::Others {
-                rank: group.rank(),
-                other,
-            });
-        }
+    agree(group, &config, "configuration")?;
+    agree(group, data, "data set")?;
+    agree(group, &network, "network")
+}
+
+/// Makes sure that a digest is the same in all processes.
+pub(super) fn agree(group: &Group, digest: &str, other: &'static str) -> Result<(), TrainError> {
+    let own = Tensor::from_slice(digest.as_bytes()).to_kind(Kind::Int64);
+    let mut first = [own.copy()];
+    group.broadcast(&mut first, 0)?;
+    // all of them end, also those that agree
+    let mut differ = [Tensor::from_slice(&[i64::from(first[0] != own)])];
+    group.sum(&mut differ)?;
+    if differ[0].int64_value(&[0]) > 0 {
+        return Err(TrainError::Others {
+            rank: group.rank(),
+            other,
+        });
     }
     Ok(())
 }

@@ -7,9 +7,11 @@ use lipcert_models::training::folder::{Hold, TRAINER_HOLD, remove_results};
 use lipcert_models::training::job::Event;
 use tch::Tensor;
 
+use super::gather::agree;
 use super::start::digest;
 use super::{MODEL, STATE, Training};
-use crate::{TrainError, state};
+use crate::TrainError;
+use crate::state::{self, Position};
 
 /// What the names in the state begin with.
 const NETWORK: &str = "network.";
@@ -68,6 +70,18 @@ impl Training<'_> {
         self.criterion.restore(&below(&saved, LOSS))?;
         self.position = position;
         self.require_known_model(report)
+    }
+
+    /// Makes sure that all processes go on from the same place. Which model is the best is the business of the one that writes it.
+    pub(super) fn require_one_state(&self) -> Result<(), TrainError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let position = Position {
+            best: None,
+            best_certified: None,
+            digest: None,
+            ..self.position.clone()
+        };
+        agree(group, &digest(&state::bytes(&position, self.tensors())?), "state")
     }
 
     /// Forgets the best epoch if its model is not there any more: a training that was killed between two files goes on, and chooses anew.

@@ -138,6 +138,46 @@ fn processes_with_different_questions_are_refused() {
     }
 }
 
+/// Processes that go on from different places are refused; from the same one they go on as one would.
+#[test]
+fn processes_go_on_from_one_state() {
+    let _alone = common::start();
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let mut config = config();
+    config.train.epochs = 1;
+    let states = [3, 4].map(|seed| {
+        let mut config = config.clone();
+        config.optimizer = serde_json::from_value(json!({ "kind": "sgd", "rate": 0.01 * f64::from(seed) })).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        losses(spawn(task(config, folder.path()), &[]));
+        let (position, tensors) = state::read(&folder.path().join(STATE)).unwrap();
+        (position, tensors)
+    });
+    config.optimizer = serde_json::from_value(json!({ "kind": "sgd", "rate": 0.03 })).unwrap();
+    let resume = |second: usize| {
+        for (folder, which) in folders.iter().zip([0, second]) {
+            let tensors = states[which]
+                .1
+                .iter()
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+            // of the same training, with the numbers of another
+            state::write(&folder.path().join(STATE), &states[0].0, tensors.collect()).unwrap();
+        }
+        let port = free_port();
+        [0, 1].map(|rank| {
+            let mut task = task(config.clone(), folders[rank].path());
+            task.resume = true;
+            spawn(task, &place(rank, port))
+        })
+    };
+    for (rank, child) in resume(1).into_iter().enumerate() {
+        let words = format!("not every process has the state of process 0 (this is process {rank})");
+        assert_eq!(failure(child), words);
+    }
+    let more = resume(0).map(losses);
+    assert!(more.iter().all(Vec::is_empty), "there is nothing left to do");
+}
+
 /// A training goes on wherever its samples lie now.
 #[test]
 fn samples_may_move() {
